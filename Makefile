@@ -1,0 +1,20 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo build test check bench
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## run the main job on embedded defaults, no account needed
+	bin/millrace demo
+
+build: ## compile the CLI to bin/millrace (needs Go and a C compiler)
+	go build -o bin/millrace ./scripts/millrace
+
+test: ## run all tests
+	go test ./...
+
+check: ## run exactly what CI runs
+	bash .ci/run
+
+bench: build ## measure against the floors: plain downloads and one INSERT … SELECT
+	go run ./scripts/bench

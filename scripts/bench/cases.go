@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/millrace-data/millrace/scripts/bench/floor"
+	"github.com/millrace-data/millrace/scripts/bench/payments/paymentstest"
+)
+
+// since is the first midnight with payments; the connector reads from it on.
+var since = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// job does one measured piece of work in an empty folder and returns its rows.
+type job func(ctx context.Context, s settings, dir string) (int64, error)
+
+// benchmark is a job of ours beside its floor. A floor that is nil does not
+// exist: DuckDB alone cannot hold that document within the memory we allow.
+type benchmark struct {
+	name, doc   string
+	ours, floor job
+}
+
+var benchmarks = []benchmark{
+	{"rest", "REST pages of 1,000 rows, 20 ms each, 8 at a time, merged by id", nil, restFloor},
+	{"file", "one .csv.gz into typed columns", nil, fileFloor},
+	{"page", "one REST page with all rows", nil, nil},
+}
+
+func restFloor(ctx context.Context, s settings, dir string) (int64, error) {
+	return floor.REST(ctx, floor.Vendor{URL: s.URL, Since: since, Days: s.Days, PerDay: s.perDay(),
+		Page: s.Page, Workers: s.Workers}, dir)
+}
+
+func fileFloor(ctx context.Context, s settings, dir string) (int64, error) {
+	return floor.File(ctx, s.Export, dir)
+}
+
+// vendor is the provider with s's sizes.
+func vendor(s settings) paymentstest.Options {
+	return paymentstest.Options{Since: since, Days: s.Days, PerDay: s.perDay(), Page: s.Page,
+		Latency: s.Latency, File: s.Export}
+}
+
+// bigVendor has one day, whose payments are one page.
+func bigVendor(s settings) paymentstest.Options {
+	return paymentstest.Options{Since: since, Days: 1, PerDay: s.BigPage, Page: s.BigPage, Latency: s.Latency}
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace-data/millrace/scripts/bench/payments/paymentstest"
+)
+
+// The roles of child processes: bench vendor SETTINGS, and
+// bench measure SETTINGS NAME ours|floor.
+const (
+	roleVendor  = "vendor"
+	roleMeasure = "measure"
+)
+
+// sample is one measurement, as a child prints it.
+type sample struct {
+	Rows    int64   `json:"rows"`
+	Seconds float64 `json:"seconds"`
+	PeakMB  int64   `json:"peak_mb"` // MiB of memory held at most; 0 = this system does not say
+}
+
+func child(ctx context.Context, args []string, out io.Writer) error {
+	var s settings
+	if err := json.Unmarshal([]byte(args[1]), &s); err != nil {
+		return err
+	}
+	if args[0] == roleVendor {
+		return serve(s, os.Stdin, out)
+	}
+	for _, b := range benchmarks {
+		if len(args) == 4 && b.name == args[2] {
+			work := b.floor
+			if args[3] == "ours" {
+				work = b.ours
+			}
+			return once(ctx, s, work, out)
+		}
+	}
+	return fmt.Errorf("no benchmark for %q", args[2:])
+}
+
+// serve is the vendor: it prints its address and lives as long as its parent,
+// whose end of the pipe it watches.
+func serve(s settings, parent io.Reader, out io.Writer) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", paymentstest.Handler(vendor(s)))
+	mux.Handle("/big/", http.StripPrefix("/big", paymentstest.Handler(bigVendor(s))))
+	srv := &http.Server{Handler: mux}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	fmt.Fprintf(out, "http://%s\n", l.Addr())
+	_, _ = io.Copy(io.Discard, parent)
+	_ = srv.Close()
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// once does the work and prints its sample.
+func once(ctx context.Context, s settings, work job, out io.Writer) error {
+	dir, err := os.MkdirTemp("", "millrace-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	start := time.Now()
+	rows, err := work(ctx, s, dir)
+	if err != nil {
+		return err
+	}
+	took := time.Since(start).Seconds()
+	return json.NewEncoder(out).Encode(sample{rows, took, peakMB()})
+}
+
+// peakMB reads the kernel's high-water mark of this process; Linux only.
+func peakMB() int64 {
+	status, _ := os.ReadFile("/proc/self/status")
+	for line := range strings.Lines(string(status)) {
+		if kb, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(kb), " kB"), 10, 64)
+			return n / 1024
+		}
+	}
+	return 0
+}
+
+// startVendor starts the vendor's process and returns its address. stop ends it
+// and waits for it.
+func startVendor(ctx context.Context, s settings) (url string, stop func() error, err error) {
+	cmd, err := self(ctx, s, roleVendor)
+	if err != nil {
+		return "", nil, err
+	}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return "", nil, err
+	}
+	stop = func() error { return errors.Join(in.Close(), cmd.Wait()) }
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		return "", nil, errors.Join(fmt.Errorf("the vendor did not start: %w", err), stop())
+	}
+	return strings.TrimSpace(line), stop, nil
+}
+
+// measure runs a job in a process of its own, some times, and returns the median.
+func measure(ctx context.Context, s settings, name, side string, runs int) (*sample, error) {
+	var all []sample
+	for range runs {
+		cmd, err := self(ctx, s, roleMeasure, name, side)
+		if err != nil {
+			return nil, err
+		}
+		out, err := cmd.Output()
+		if err != nil {
+			return nil, fmt.Errorf("%s, %s: %w", name, side, err)
+		}
+		var one sample
+		if err := json.NewDecoder(bytes.NewReader(out)).Decode(&one); err != nil {
+			return nil, fmt.Errorf("%s, %s: its result: %w", name, side, err)
+		}
+		all = append(all, one)
+	}
+	slices.SortFunc(all, func(a, b sample) int { return int(1e6 * (a.Seconds - b.Seconds)) })
+	return &all[len(all)/2], nil
+}
+
+// self is this program in another role.
+func self(ctx context.Context, s settings, role string, args ...string) (*exec.Cmd, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, exe, append([]string{role, string(text)}, args...)...)
+	cmd.Stderr = os.Stderr
+	return cmd, nil
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/millrace-data/millrace/scripts/bench/payments/paymentstest"
+)
+
+// report is what one run of the program found.
+type report struct {
+	Machine string   `json:"machine"`
+	Rows    int      `json:"rows"`
+	Results []result `json:"results"`
+}
+
+// result is one benchmark's line. A side that was not measured is null.
+type result struct {
+	Name  string  `json:"name"`
+	Doc   string  `json:"doc"`
+	Ours  *sample `json:"ours"`
+	Floor *sample `json:"floor"`
+	Ratio float64 `json:"ratio,omitzero"` // our seconds by the floor's
+}
+
+// measureAll makes the export, starts the vendor and measures what only names, or
+// everything.
+func measureAll(ctx context.Context, s settings, runs int, only string) (r *report, err error) {
+	dir, err := os.MkdirTemp("", "millrace-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	s.Export = filepath.Join(dir, "export.csv.gz")
+	if err := writeExport(s); err != nil {
+		return nil, err
+	}
+	url, stop, err := startVendor(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if e := stop(); err == nil {
+			err = e
+		}
+	}()
+	s.URL = url
+	r = &report{Machine: machine(ctx), Rows: s.Rows}
+	for _, b := range benchmarks {
+		if only != "" && b.name != only {
+			continue
+		}
+		one, err := b.measure(ctx, s, runs)
+		if err != nil {
+			return nil, err
+		}
+		r.Results = append(r.Results, one)
+	}
+	return r, nil
+}
+
+func (b benchmark) measure(ctx context.Context, s settings, runs int) (r result, err error) {
+	r = result{Name: b.name, Doc: b.doc}
+	if b.floor != nil {
+		if r.Floor, err = measure(ctx, s, b.name, "floor", runs); err != nil {
+			return r, err
+		}
+	}
+	if b.ours != nil {
+		if r.Ours, err = measure(ctx, s, b.name, "ours", runs); err != nil {
+			return r, err
+		}
+	}
+	if r.Ours != nil && r.Floor != nil {
+		if r.Ours.Rows != r.Floor.Rows {
+			return r, fmt.Errorf("%s: we brought %d rows and the floor %d: they did not do the same", b.name, r.Ours.Rows, r.Floor.Rows)
+		}
+		r.Ratio = r.Ours.Seconds / r.Floor.Seconds
+	}
+	return r, nil
+}
+
+func writeExport(s settings) error {
+	f, err := os.Create(s.Export)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	z := gzip.NewWriter(f)
+	if err := paymentstest.WriteCSV(z, vendor(s)); err != nil {
+		return err
+	}
+	if err := z.Close(); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// print writes the report as a table for people.
+func (r *report) print(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "benchmark\trows\tours s\tfloor s\tratio\trows/s\tpeak MiB\tfloor MiB\t")
+	for _, b := range r.Results {
+		rows, speed, ratio := "–", "–", "–"
+		if some := cmp.Or(b.Ours, b.Floor); some != nil {
+			rows = fmt.Sprint(some.Rows)
+		}
+		if b.Ours != nil {
+			speed = fmt.Sprintf("%.0f", float64(b.Ours.Rows)/b.Ours.Seconds)
+		}
+		if b.Ratio > 0 {
+			ratio = fmt.Sprintf("%.2f", b.Ratio)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", b.Name, rows, b.Ours.seconds(), b.Floor.seconds(),
+			ratio, speed, b.Ours.peak(), b.Floor.peak())
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, b := range r.Results {
+		fmt.Fprintf(out, "%s: %s\n", b.Name, b.Doc)
+	}
+	_, err := fmt.Fprintln(out, r.Machine)
+	return err
+}
+
+func (s *sample) seconds() string {
+	if s == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f", s.Seconds)
+}
+
+func (s *sample) peak() string {
+	if s == nil || s.PeakMB == 0 {
+		return "–"
+	}
+	return fmt.Sprint(s.PeakMB)
+}
+
+// machine describes what was measured on.
+func machine(ctx context.Context) string {
+	duck := "unknown"
+	if db, err := sql.Open("duckdb", ""); err == nil {
+		defer db.Close()
+		_ = db.QueryRowContext(ctx, "SELECT version()").Scan(&duck)
+	}
+	return fmt.Sprintf("%s, %d cores, %s/%s, %s, DuckDB %s", cpuModel(), runtime.NumCPU(),
+		runtime.GOOS, runtime.GOARCH, runtime.Version(), duck)
+}
+
+func cpuModel() string {
+	info, _ := os.ReadFile("/proc/cpuinfo")
+	lines := strings.Split(string(info), "\n")
+	if i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "model name") }); i >= 0 {
+		_, name, _ := strings.Cut(lines[i], ":")
+		return strings.TrimSpace(name)
+	}
+	return "unknown CPU"
+}

@@ -1,0 +1,34 @@
+// Package chain is what starts work: messages that one step publishes for the
+// next, and the events that clouds deliver.
+//
+// The same work may be announced by a bucket, by a topic, through a queue that
+// wraps a topic, or by hand from a file; [Decode] makes them all one [Event], so
+// that the code behind has a single way in. Delivery is at least once and in any
+// order: who handles an event must be idempotent.
+//
+// The package holds no connection; drivers such as chain/pubsub do.
+package chain
+
+import "context"
+
+// The topics.
+const (
+	TopicSlices = "millrace-slices" // one message per slice that is due
+	TopicLoaded = "millrace-loaded" // one message per slice that was committed
+)
+
+// Message is what a step says to the next one.
+type Message struct {
+	Topic      string
+	Key        string // ordering key: messages of a key arrive in the order they were published
+	Attributes map[string]string
+	Data       []byte
+	ID         string // set on delivery, the same when it is delivered again
+}
+
+// Publisher sends messages.
+type Publisher interface {
+	// Publish returns nil once the message is stored where a crash cannot lose it.
+	// The message may arrive more than once. It must not change m.
+	Publish(ctx context.Context, m Message) error
+}

@@ -1,0 +1,217 @@
+package extract
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/millrace-data/millrace/shared/chain"
+	"github.com/millrace-data/millrace/shared/env"
+	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/rest"
+	"github.com/millrace-data/millrace/shared/stage"
+	"github.com/millrace-data/millrace/shared/warehouse"
+)
+
+const (
+	// lease is how long a claim keeps others away without a sign of life. A worker
+	// shows one at least every [flushEvery] while pages come; a page with its
+	// retries is allowed the rest. The fence protects the data, not the lease.
+	lease = 5 * time.Minute
+	// tidyUp is kept free at the end of an invocation: closing a part and writing
+	// the ledger must fit in.
+	tidyUp = 3 * time.Second
+)
+
+// Engine runs functions. All fields but Point and Progress are required.
+type Engine struct {
+	Warehouse *warehouse.Warehouse
+	Stage     *stage.Store
+	Chain     chain.Publisher
+	Log       *slog.Logger
+	Env       env.Lookup
+	Scratch   string            // folder for spooled responses
+	Owner     string            // who claims: something a person can find, such as host and process
+	Point     func(name string) // crash points of the tests: after_page, after_part, before_manifest, after_manifest
+	Progress  func(Progress)    // called at page boundaries, from several goroutines
+}
+
+// Progress is where a slice is, for people who wait.
+type Progress struct {
+	Function, Table, Slice       string
+	Rows, Bytes, Pages, Requests int64
+	QuotaLeft                    int64 // requests; -1 = the vendor did not say
+}
+
+// Outcome is how one invocation ended for its slice.
+type Outcome struct {
+	Slice                    Slice
+	State                    string // a ledger state, or "stale"; planned = goes on in the next invocation
+	Until                    time.Time
+	Rows, Rejected           int64
+	Pages, Requests, Retries int64
+	Err                      error // why it failed or paused; recorded in the ledger already
+}
+
+// Stale is the state of an Outcome whose work somebody else does or has done.
+const Stale = "stale"
+
+// Handle reads the slice that a message names. Faults of the vendor are outcomes:
+// they are in the ledger, and the next run decides. An error means that the
+// outcome could not be recorded; the message should be delivered again.
+func (e *Engine) Handle(ctx context.Context, f *Function, m chain.Message) (Outcome, error) {
+	var s Slice
+	dec := json.NewDecoder(bytes.NewReader(m.Data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&s); err != nil || s.Function != f.Name {
+		return Outcome{}, fault.New(fault.Invalid, "message %s is no slice of %s: %v", m.ID, f.Name, err)
+	}
+	t, err := f.table(s.Table)
+	if err != nil {
+		return Outcome{}, err
+	}
+	o := Outcome{Slice: s, State: Stale}
+	if done, err := e.settled(ctx, s, &o); done || err != nil {
+		return o, err
+	}
+	row, err := e.Warehouse.Claim(ctx, s.Function, s.Table, s.ID, e.Owner, lease)
+	if errors.Is(err, fault.Stale) {
+		return o, nil
+	}
+	if err != nil {
+		return o, err
+	}
+	return e.invoke(ctx, f, t, s, row)
+}
+
+// settled reports whether there is nothing to read: the wish this message carries
+// was fulfilled by an earlier delivery, the manifest is there and only has to be
+// announced again, or the vendor's quota is still used up.
+func (e *Engine) settled(ctx context.Context, s Slice, o *Outcome) (bool, error) {
+	row, err := e.Warehouse.Slice(ctx, s.Function, s.Table, s.ID)
+	if errors.Is(err, fault.NotFound) { // a message that outlived its ledger, or one made by hand
+		return false, e.Warehouse.Plan(ctx, []warehouse.Slice{s.row()})
+	}
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case row.Attempt > s.Attempt && (row.State == warehouse.Loaded || row.State == warehouse.Refused || row.State == warehouse.Failed):
+		return true, nil
+	case row.State == warehouse.Paused && time.Now().Before(row.Until):
+		o.State, o.Until = warehouse.Paused, row.Until
+		o.Err = fault.LimitedUntil(row.Until, "%s", row.Error)
+		return true, nil
+	case row.State == warehouse.Staged:
+		err := e.Stage.Announce(ctx, row.Manifest)
+		if errors.Is(err, fault.NotFound) {
+			return false, nil // somebody removed it: read again
+		}
+		o.State = warehouse.Staged
+		return err == nil, err
+	}
+	return false, nil
+}
+
+// invoke reads a claimed slice and records how that ended.
+func (e *Engine) invoke(ctx context.Context, f *Function, t Table, s Slice, row warehouse.Slice) (Outcome, error) {
+	began := time.Now()
+	in := Invocation{Meter: &rest.Meter{}, Scratch: e.Scratch, Now: s.Now}
+	out, err := e.open(ctx, t, s, row, in.Meter)
+	if err != nil {
+		return Outcome{Slice: s}, errors.Join(err, e.Warehouse.End(context.WithoutCancel(ctx), row, warehouse.Failed, err))
+	}
+	defer out.close()
+	e.Log.Info("slice started", "function", s.Function, "table", s.Table, "slice", s.ID, "fence", row.Fence)
+	o := Outcome{Slice: s}
+	read := e.read(ctx, f, s, out, in)
+	o.State, o.Until, o.Err = out.verdict(ctx, read)
+	err = e.record(context.WithoutCancel(ctx), &o, out)
+	o.Rows, o.Rejected, o.Pages = out.p.Staged, out.p.Rejected, in.Meter.Pages()
+	o.Requests, o.Retries = in.Meter.Requests(), in.Meter.Retries()
+	e.account(context.WithoutCancel(ctx), o, row.Fence, began, in.Meter)
+	return o, err
+}
+
+// read lets the Source work, with time in hand to tidy up after it.
+func (e *Engine) read(ctx context.Context, f *Function, s Slice, out *Out, in Invocation) error {
+	src, err := f.Open(e.Env, in)
+	if err != nil {
+		return err
+	}
+	defer closeSource(src)
+	if d, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, d.Add(-min(tidyUp, time.Until(d)/4)))
+		defer cancel()
+	}
+	out.ctx = ctx
+	if err := src.Read(ctx, s, out); err != nil {
+		return err
+	}
+	return out.end()
+}
+
+// record writes the outcome: a manifest and state staged, a continuation, or the
+// reason why not.
+func (e *Engine) record(ctx context.Context, o *Outcome, out *Out) error {
+	switch o.State {
+	case Stale:
+		return nil
+	case warehouse.Staged:
+		return out.manifest(ctx)
+	}
+	row := out.row
+	row.Until = o.Until
+	row.Cursor = out.saved // what the last flush stored; parts after it are orphans
+	if errors.Is(o.Err, fault.Corrupt) || errors.Is(o.Err, fault.Invalid) {
+		row.Cursor = "" // what was staged is in doubt: start over
+	}
+	err := e.Warehouse.End(ctx, row, o.State, o.Err)
+	if errors.Is(err, fault.Stale) {
+		o.State, err = Stale, nil
+	}
+	if err == nil && o.State == warehouse.Planned && o.Err == nil {
+		next := o.Slice
+		next.Attempt = row.Attempt
+		err = e.publish(ctx, next)
+	}
+	return err
+}
+
+func (e *Engine) account(ctx context.Context, o Outcome, fence int64, began time.Time, m *rest.Meter) {
+	quota := int64(-1)
+	if left, _, _, known := m.Quota(); known {
+		quota = left
+	}
+	run := warehouse.Run{ID: began.UTC().Format("20060102T150405.000000Z"), Function: o.Slice.Function, Step: "extract", Table: o.Slice.Table, Slice: o.Slice.ID,
+		Outcome: o.State, Fence: fence, Rows: o.Rows, Pages: o.Pages, Requests: o.Requests, Retries: o.Retries, QuotaLeft: quota,
+		StartedAt: began, TookMS: time.Since(began).Milliseconds()}
+	args := []any{"function", run.Function, "table", run.Table, "slice", run.Slice, "state", run.Outcome, "rows", run.Rows,
+		"pages", run.Pages, "requests", run.Requests, "retries", run.Retries, "took_ms", run.TookMS}
+	level := slog.LevelInfo
+	if o.Err != nil {
+		run.ErrorKind, run.Error = fault.Of(o.Err).Error(), o.Err.Error()
+		level, args = slog.LevelWarn, append(args, "error", o.Err)
+	}
+	if err := e.Warehouse.RecordRun(ctx, run); err != nil {
+		args = append(args, "run_not_recorded", err)
+	}
+	e.Log.Log(ctx, level, "slice ended", args...)
+}
+
+func closeSource(s Source) {
+	if c, ok := s.(io.Closer); ok {
+		c.Close()
+	}
+}
+
+func (e *Engine) point(name string) {
+	if e.Point != nil {
+		e.Point(name)
+	}
+}

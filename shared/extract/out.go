@@ -1,0 +1,270 @@
+package extract
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/part"
+	"github.com/millrace-data/millrace/shared/record"
+	"github.com/millrace-data/millrace/shared/rest"
+	"github.com/millrace-data/millrace/shared/stage"
+	"github.com/millrace-data/millrace/shared/warehouse"
+)
+
+const (
+	rollBytes  = 64 << 20         // of a part, uncompressed: some 10 MiB in the stage, and what a crash may cost
+	flushEvery = 20 * time.Second // a part is closed at the next page after this long, so that slow vendors lose little to a crash
+	csvPage    = 50_000           // rows between two points at which a file can be resumed
+	lineMax    = 15 << 20         // bytes; the longest line that every warehouse reads (DuckDB and Snowflake stop at 16 MiB)
+)
+
+// errContinue is what Page returns when time is up. It passes through the Source.
+var errContinue = errors.New("time is up: the next invocation goes on from here")
+
+// Out takes the rows of one slice from a Source and stages them. It is used by one
+// goroutine. Every error it returns ends the slice and is to be returned unchanged.
+type Out struct {
+	e       *Engine
+	ctx     context.Context
+	t       Table
+	s       Slice
+	row     warehouse.Slice
+	meter   *rest.Meter
+	enc     *part.Encoder
+	parts   *part.Writer
+	rejects *part.Writer
+	line    []byte
+
+	p         progress // as of now
+	saved     string   // the progress that the ledger has
+	sincePage int64    // source rows since the last page boundary
+	flushed   time.Time
+	pageAt    time.Time
+	slowest   time.Duration // the costliest page so far
+}
+
+// progress is what the next invocation must know; JSON in the ledger's cursor.
+type progress struct {
+	Cursor   string       `json:"cursor,omitempty"`
+	Vendor   string       `json:"vendor,omitempty"`
+	Parts    []stage.Part `json:"parts,omitempty"`
+	Rejects  []stage.Part `json:"rejects,omitempty"`
+	Source   int64        `json:"source"`
+	Staged   int64        `json:"staged"`
+	Rejected int64        `json:"rejected"`
+	Pages    int64        `json:"pages"`
+	Requests int64        `json:"requests"`
+	Retries  int64        `json:"retries"`
+	Expected *int64       `json:"expected,omitempty"`
+	Warnings []string     `json:"warnings,omitempty"`
+	New      []string     `json:"new,omitempty"`
+	Missing  []string     `json:"missing,omitempty"`
+	Resumed  bool         `json:"resumed,omitempty"` // Missing holds what earlier invocations never saw
+}
+
+// open goes on where the ledger says the slice is.
+func (e *Engine) open(ctx context.Context, t Table, s Slice, row warehouse.Slice, m *rest.Meter) (*Out, error) {
+	o := &Out{e: e, ctx: ctx, t: t, s: s, row: row, meter: m, enc: part.NewEncoder(t.Table), saved: row.Cursor,
+		flushed: time.Now(), pageAt: time.Now()}
+	if row.Cursor != "" {
+		if err := json.Unmarshal([]byte(row.Cursor), &o.p); err != nil {
+			return nil, fault.New(fault.Corrupt, "cursor of slice %s in the ledger: %w", s.ID, err)
+		}
+	}
+	o.parts = o.writer("part")
+	o.rejects = o.writer("reject")
+	return o, nil
+}
+
+func (o *Out) writer(kind string) *part.Writer {
+	dir := stage.Dir(o.s.Function, o.s.Table, o.s.ID, o.row.Fence)
+	return part.NewWriter(func(n int) (string, io.WriteCloser, error) {
+		key := fmt.Sprintf("%s/%s-%05d.ndjson.zst", dir, kind, n)
+		w, err := o.e.Stage.Create(context.WithoutCancel(o.ctx), key)
+		return key, w, err
+	}, 1<<62) // closed by flush, at page boundaries only
+}
+
+// Cursor is where to resume, as given to Page by an earlier invocation; "" is the start.
+func (o *Out) Cursor() string { return o.p.Cursor }
+
+// SetCursor names the vendor's cursor to keep with the mark once the slice is
+// committed; tails start from it.
+func (o *Out) SetCursor(c string) { o.p.Vendor = c }
+
+// Expect notes how many rows the source says the slice has.
+func (o *Out) Expect(rows int64) { o.p.Expected = &rows }
+
+// Warn notes something that a reader must know about the completeness of the
+// slice. It becomes a check with verdict warn. No row contents.
+func (o *Out) Warn(format string, args ...any) {
+	const most = 100 // a vendor that misbehaves on every page is told once too often by then
+	if len(o.p.Warnings) < most {
+		o.p.Warnings = append(o.p.Warnings, fmt.Sprintf(format, args...))
+	}
+}
+
+// Row stages one JSON object as the vendor sent it. raw is not kept.
+func (o *Out) Row(raw []byte, extra ...part.Field) error {
+	line, rej, err := o.enc.JSON(o.line[:0], raw, extra...)
+	if err != nil {
+		return err
+	}
+	return o.put(line, rej)
+}
+
+// CSV stages a whole CSV file: plain, gzip or zstd, bound by header name. It makes
+// its own pages, and resumes by skipping the rows that are staged.
+func (o *Out) CSV(r io.Reader, opts part.CSVOptions) error {
+	plain, err := part.Decompress(r)
+	if err != nil {
+		return err
+	}
+	defer plain.Close()
+	c := part.NewCSV(plain)
+	if err := o.header(c, opts); err != nil {
+		return err
+	}
+	done, _ := strconv.ParseInt(o.p.Cursor, 10, 64)
+	for n := int64(1); ; n++ {
+		cells, err := c.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil && n > done {
+			err = o.cells(cells, n)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (o *Out) header(c *part.CSV, opts part.CSVOptions) error {
+	cells, err := c.Next()
+	if err == io.EOF {
+		return fault.New(fault.Corrupt, "the file is empty: not even a header")
+	}
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(cells))
+	for i, cell := range cells {
+		names[i] = string(cell)
+	}
+	return o.enc.Header(names, opts)
+}
+
+func (o *Out) cells(cells [][]byte, n int64) error {
+	line, rej, err := o.enc.Cells(o.line[:0], cells, n)
+	if err == nil {
+		err = o.put(line, rej)
+	}
+	if err == nil && n%csvPage == 0 {
+		err = o.Page(strconv.FormatInt(n, 10))
+	}
+	return err
+}
+
+// put counts a row of the source and stages it, or its reject.
+func (o *Out) put(line []byte, rej *part.Reject) (err error) {
+	o.p.Source++
+	o.sincePage++
+	if rej == nil && len(line) > lineMax {
+		rej = &part.Reject{Row: []byte(`{}`), Rule: "size", Reason: fmt.Sprintf("row of %d bytes is over the limit of %d; its contents were not kept", len(line), lineMax)}
+	}
+	if rej != nil {
+		o.p.Rejected++
+		o.line, err = json.Marshal(map[string]string{"row": string(rej.Row), "reason": rej.Reason, "rule": rej.Rule})
+		if err != nil {
+			return err
+		}
+		o.line = append(o.line, '\n')
+		return o.rejects.Line(o.line)
+	}
+	o.p.Staged++
+	if !o.t.File { // files have _row
+		end := len(line) - 2 // "}\n"
+		comma := ","
+		if line[end-1] == '{' {
+			comma = ""
+		}
+		line = append(line[:end], comma+`"`+warehouse.ColumnSeq+`":`...)
+		line = strconv.AppendInt(line, o.p.Staged, 10)
+		line = append(line, '}', '\n')
+	}
+	o.line = line
+	return o.parts.Line(line)
+}
+
+// Page says that all rows so far are complete and that reading can resume at
+// cursor. It stores that every now and then, and ends the invocation in time.
+func (o *Out) Page(cursor string) error {
+	now := time.Now()
+	o.slowest = max(o.slowest, now.Sub(o.pageAt))
+	o.p.Cursor, o.sincePage, o.pageAt = cursor, 0, now
+	o.p.Pages++
+	o.meter.AddPages(1)
+	o.report()
+	o.e.point("after_page")
+	if err := o.ctx.Err(); err != nil {
+		return err
+	}
+	short := false
+	if d, ok := o.ctx.Deadline(); ok {
+		short = time.Until(d) < 2*o.slowest
+	}
+	_, bytes := o.parts.Pending()
+	if short || bytes >= rollBytes || now.Sub(o.flushed) >= flushEvery {
+		if err := o.flush(); err != nil {
+			return err
+		}
+	}
+	if short {
+		return errContinue
+	}
+	return nil
+}
+
+func (o *Out) report() {
+	if o.e.Progress == nil {
+		return
+	}
+	p := Progress{Function: o.s.Function, Table: o.s.Table, Slice: o.s.ID, Rows: o.p.Source, Pages: o.p.Pages, Requests: o.meter.Requests(), QuotaLeft: -1}
+	_, p.Bytes = o.parts.Pending()
+	if left, _, _, known := o.meter.Quota(); known {
+		p.QuotaLeft = left
+	}
+	o.e.Progress(p)
+}
+
+// Corrupt keeps a page that broke the vendor's contract in the stage, below
+// corrupt/, and returns err with its key.
+func (o *Out) Corrupt(ctx context.Context, b *rest.Body, err error) error {
+	key := "corrupt/" + stage.Dir(o.s.Function, o.s.Table, o.s.ID, o.row.Fence) + "/page"
+	w, cerr := o.e.Stage.Create(ctx, key)
+	if cerr == nil {
+		if _, cerr = io.Copy(w, b.Keep()); cerr == nil {
+			cerr = w.Close()
+		} else {
+			w.Abort()
+		}
+	}
+	if cerr != nil {
+		return fmt.Errorf("%w (the page could not be kept: %v)", err, cerr)
+	}
+	return fmt.Errorf("%w (page kept as %s)", err, key)
+}
+
+// columns is the table with what was found on the way.
+func (o *Out) table() record.Table {
+	t := o.t.Table
+	t.Columns = o.enc.Columns()
+	return t
+}

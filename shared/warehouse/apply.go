@@ -1,0 +1,171 @@
+package warehouse
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/record"
+)
+
+// apply moves the accepted rows into the table by its load mode. Each mode leaves
+// the same table whether a slice is loaded once or many times.
+func (s *Staging) apply(ctx context.Context, tx *sql.Tx) error {
+	switch s.l.Table.Mode {
+	case record.Append:
+		return s.replace(ctx, tx, `"_slice" = ?`, s.l.Slice.ID)
+	case record.ReplacePartition:
+		return s.partition(ctx, tx)
+	case record.ReplaceAll:
+		return s.w.driver.Replace(ctx, tx, s.name(), func(shadow string) error { return s.insert(ctx, tx, shadow) })
+	case record.Merge:
+		return s.merge(ctx, tx)
+	case record.History:
+		return s.history(ctx, tx)
+	}
+	return fault.New(fault.Invalid, "table %s has no load mode %q", s.l.Table.FullName(), s.l.Table.Mode)
+}
+
+func (s *Staging) name() Name { return Name{s.l.Table.Schema, s.l.Table.Name} }
+
+// values is the column list of the table and, in the same order, what to select
+// from a staged row aliased s. Ours are constants of the load.
+func (s *Staging) values() (cols, exprs []string) {
+	for _, c := range physical(s.l.Table) {
+		cols = append(cols, quote(c.Name))
+		e := "s." + quote(c.Name)
+		switch c.Name {
+		case record.ColumnSource:
+			e = literal(s.l.Slice.Source)
+		case record.ColumnSlice:
+			e = literal(s.l.Slice.ID)
+		case record.ColumnLoadedAt:
+			e = s.now()
+		case record.ColumnFrom:
+			e = timestamp(s.asOf())
+		case record.ColumnTo:
+			e = "CAST(NULL AS TIMESTAMP)"
+		}
+		exprs = append(exprs, e)
+	}
+	return cols, exprs
+}
+
+func (s *Staging) now() string { return timestamp(s.l.Now) }
+
+func timestamp(t time.Time) string {
+	return "CAST(" + literal(t.UTC().Format("2006-01-02 15:04:05.999999")) + " AS TIMESTAMP)"
+}
+
+// insert adds the accepted rows and checks that it was all of them.
+func (s *Staging) insert(ctx context.Context, tx *sql.Tx, into string) error {
+	cols, exprs := s.values()
+	res, err := tx.ExecContext(ctx, fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s s", into, strings.Join(cols, ", "), strings.Join(exprs, ", "), s.good()))
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	if want := s.l.Slice.RowsStaged - s.bad; err == nil && n != want {
+		return fault.New(fault.Corrupt, "%d rows inserted into %s, %d expected", n, s.l.Table.FullName(), want)
+	}
+	return err
+}
+
+func (s *Staging) replace(ctx context.Context, tx *sql.Tx, where string, args ...any) error {
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("DELETE FROM %s WHERE %s", s.name(), where), args...); err != nil {
+		return err
+	}
+	return s.insert(ctx, tx, s.name().String())
+}
+
+// partition replaces the partitions that the slice holds: those of its window
+// where it is one, else those found in its rows, and what it wrote before.
+func (s *Staging) partition(ctx context.Context, tx *sql.Tx) error {
+	p := quote(s.l.Table.Partition)
+	if c, _ := s.l.Table.Column(s.l.Table.Partition); s.l.Slice.window() && (c.Type == record.Timestamp || c.Type == record.Date) {
+		return s.replace(ctx, tx, fmt.Sprintf(`(%[1]s >= ? AND %[1]s < ?) OR "_slice" = ?`, p), s.l.Slice.From.UTC(), s.l.Slice.To.UTC(), s.l.Slice.ID)
+	}
+	return s.replace(ctx, tx, fmt.Sprintf(`%[1]s IN (SELECT %[1]s FROM %[2]s) OR "_slice" = ?`, p, s.good()), s.l.Slice.ID)
+}
+
+// merge updates by key where something differs and inserts what is new. Rows that
+// are as they were are not touched, so _loaded_at says when a row last changed.
+func (s *Staging) merge(ctx context.Context, tx *sql.Tx) error {
+	if len(s.l.Table.Key) == 0 {
+		return fault.New(fault.Invalid, "table %s is merged but has no key", s.l.Table.FullName())
+	}
+	on := equal("t", "=", "s", s.l.Table.Key)
+	var known int
+	err := tx.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %s t WHERE EXISTS (SELECT 1 FROM %s s WHERE %s) LIMIT 1)", s.name(), s.good(), on)).Scan(&known)
+	if err != nil {
+		return err
+	}
+	if known == 0 { // all new: an insert is half the work of a merge
+		return s.insert(ctx, tx, s.name().String())
+	}
+	cols, exprs := s.values()
+	var set []string
+	for i := range cols {
+		set = append(set, cols[i]+" = "+exprs[i])
+	}
+	_, err = tx.ExecContext(ctx, fmt.Sprintf("MERGE INTO %s AS t USING %s AS s ON %s WHEN MATCHED AND NOT (%s) THEN UPDATE SET %s WHEN NOT MATCHED THEN INSERT (%s) VALUES (%s)",
+		s.name(), s.good(), on, equal("t", same, "s", s.content()), strings.Join(set, ", "), strings.Join(cols, ", "), strings.Join(exprs, ", ")))
+	return err
+}
+
+// content is the columns that make two versions of a row differ.
+func (s *Staging) content() []string {
+	cols := names(staging(s.l.Table))
+	return cols[:len(cols)-1] // without the line number
+}
+
+// equal compares columns of two aliases. Keys are never null (the gate sees to
+// it) and join faster with =; content needs the comparison that knows nulls.
+func equal(a, op, b string, cols []string) string {
+	var out []string
+	for _, c := range cols {
+		out = append(out, fmt.Sprintf("%s.%s %s %s.%s", a, quote(c), op, b, quote(c)))
+	}
+	return strings.Join(out, " AND ")
+}
+
+const same = "IS NOT DISTINCT FROM"
+
+// history keeps every version of a row by key. The versions of the keys in the
+// slice are laid out anew, by the time they were seen, equal neighbours dropped;
+// so slices may come in any order, and twice.
+func (s *Staging) history(ctx context.Context, tx *sql.Tx) error {
+	cols, exprs := s.values()
+	list, key := strings.Join(cols, ", "), strings.Join(quoteAll(s.l.Table.Key), ", ")
+	from, to := quote(record.ColumnFrom), quote(record.ColumnTo)
+	var differs []string
+	for _, c := range s.content() {
+		differs = append(differs, fmt.Sprintf("%[1]s IS DISTINCT FROM lag(%[1]s) OVER w", quote(c)))
+	}
+	mine := fmt.Sprintf("%s IN (SELECT %s FROM %s)", tuple(s.l.Table.Key), key, s.good())
+	for _, q := range []string{
+		fmt.Sprintf("CREATE OR REPLACE TEMPORARY TABLE millrace_versions AS SELECT %s FROM %s WHERE %s AND %s <> %s UNION ALL SELECT %s FROM %s s",
+			list, s.name(), mine, from, timestamp(s.asOf()), strings.Join(exprs, ", "), s.good()),
+		fmt.Sprintf("DELETE FROM %s WHERE %s", s.name(), mine),
+		fmt.Sprintf(`INSERT INTO %[1]s (%[2]s) SELECT * REPLACE (lead(%[5]s) OVER (PARTITION BY %[3]s ORDER BY %[5]s) AS %[6]s) FROM (SELECT %[2]s FROM millrace_versions QUALIFY row_number() OVER w = 1 OR %[4]s WINDOW w AS (PARTITION BY %[3]s ORDER BY %[5]s))`,
+			s.name(), list, key, strings.Join(differs, " OR "), from, to),
+		"DROP TABLE millrace_versions",
+	} {
+		if _, err := tx.ExecContext(ctx, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// asOf is when the rows of a slice were true: the end of its window or the time of
+// its scan; an object's rows since they were loaded.
+func (s *Staging) asOf() time.Time {
+	if s.l.Slice.To.IsZero() {
+		return s.l.Now
+	}
+	return s.l.Slice.To
+}

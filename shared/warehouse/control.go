@@ -1,0 +1,47 @@
+package warehouse
+
+import "github.com/millrace-data/millrace/shared/record"
+
+const controlSchema = "millrace"
+
+// control is the control tables: the only state there is, and a public interface.
+// Users query them; see the README.
+var control = []record.Table{
+	{Schema: controlSchema, Name: "slices", Columns: columns(
+		"function text", "table_name text", "slice text", "purpose text", "source text",
+		"range_from timestamp", "range_to timestamp", "state text", "fence integer", "owner text",
+		"lease_until timestamp", "attempt integer", "cursor text", "vendor_cursor text", "manifest text", "digest text",
+		"rows_source integer", "rows_staged integer", "rows_rejected integer", "rows_loaded integer", "bytes integer",
+		"error_kind text", "error text", "paused_until timestamp",
+		"planned_at timestamp", "claimed_at timestamp", "staged_at timestamp", "loaded_at timestamp", "updated_at timestamp")},
+	{Schema: controlSchema, Name: "marks", Columns: columns(
+		"function text", "table_name text", "mark timestamp", "cursor text", "updated_at timestamp")},
+	{Schema: controlSchema, Name: "runs", Columns: columns(
+		"run text", "function text", "step text", "table_name text", "slice text", "fence integer", "outcome text",
+		"rows integer", "bytes integer", "pages integer", "requests integer", "retries integer", "quota_left integer",
+		"started_at timestamp", "took_ms integer", "error_kind text", "error text")},
+	{Schema: controlSchema, Name: "checks", Columns: columns(
+		"function text", "table_name text", "slice text", "fence integer", "rule text", "observed text",
+		"expected text", "verdict text", "checked_at timestamp")},
+	{Schema: controlSchema, Name: "rejects", Columns: columns(
+		"reject text", "function text", "table_name text", "slice text", "row json", "reason text", "rule text",
+		"first_seen timestamp", "last_seen timestamp", "attempts integer", "state text")},
+	{Schema: controlSchema, Name: "drift", Columns: columns(
+		"function text", "table_name text", "field text", "kind text", "slice text",
+		"first_seen timestamp", "last_seen timestamp")},
+	{Schema: controlSchema, Name: "inbox", Columns: columns(
+		"event text", "consumer text", "seen_at timestamp")},
+}
+
+// columns reads "name type" pairs.
+func columns(defs ...string) []record.Column {
+	out := make([]record.Column, len(defs))
+	for i, d := range defs {
+		for j := range d {
+			if d[j] == ' ' {
+				out[i] = record.Column{Name: d[:j], Type: record.Type(d[j+1:]), Nullable: true}
+			}
+		}
+	}
+	return out
+}
