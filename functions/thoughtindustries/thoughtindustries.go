@@ -84,7 +84,7 @@ func (a *academy) Read(ctx context.Context, s extract.Slice, out *extract.Out) e
 	for _, e := range endpoints {
 		switch {
 		case e.Name != s.Table:
-		case e.Slices.Kind == windows:
+		case e.array == "events":
 			return a.events(ctx, e, s, out)
 		default:
 			return a.list(ctx, e, s, out)

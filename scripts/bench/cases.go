@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/millrace-data/millrace/scripts/bench/floor"
+	"github.com/millrace-data/millrace/scripts/bench/payments"
 	"github.com/millrace-data/millrace/scripts/bench/payments/paymentstest"
 )
-
-// since is the first midnight with payments; the connector reads from it on.
-var since = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // job does one measured piece of work in an empty folder and returns its rows.
 type job func(ctx context.Context, s settings, dir string) (int64, error)
@@ -22,13 +19,13 @@ type benchmark struct {
 }
 
 var benchmarks = []benchmark{
-	{"rest", "REST pages of 1,000 rows, 20 ms each, 8 at a time, merged by id", nil, restFloor},
-	{"file", "one .csv.gz into typed columns", nil, fileFloor},
-	{"page", "one REST page with all rows", nil, nil},
+	{"rest", "REST pages of 1,000 rows, 20 ms each, 8 at a time, merged by id", restOurs, restFloor},
+	{"file", "one .csv.gz into typed columns", fileOurs, fileFloor},
+	{"page", "one REST page with all rows", pageOurs, nil},
 }
 
 func restFloor(ctx context.Context, s settings, dir string) (int64, error) {
-	return floor.REST(ctx, floor.Vendor{URL: s.URL, Since: since, Days: s.Days, PerDay: s.perDay(),
+	return floor.REST(ctx, floor.Vendor{URL: s.URL, Since: payments.Since, Days: s.Days, PerDay: s.perDay(),
 		Page: s.Page, Workers: s.Workers}, dir)
 }
 
@@ -38,11 +35,11 @@ func fileFloor(ctx context.Context, s settings, dir string) (int64, error) {
 
 // vendor is the provider with s's sizes.
 func vendor(s settings) paymentstest.Options {
-	return paymentstest.Options{Since: since, Days: s.Days, PerDay: s.perDay(), Page: s.Page,
+	return paymentstest.Options{Since: payments.Since, Days: s.Days, PerDay: s.perDay(), Page: s.Page,
 		Latency: s.Latency, File: s.Export}
 }
 
 // bigVendor has one day, whose payments are one page.
 func bigVendor(s settings) paymentstest.Options {
-	return paymentstest.Options{Since: since, Days: 1, PerDay: s.BigPage, Page: s.BigPage, Latency: s.Latency}
+	return paymentstest.Options{Since: payments.Since, Days: 1, PerDay: s.BigPage, Page: s.BigPage, Latency: s.Latency}
 }

@@ -31,9 +31,9 @@ func Decode(body []byte) ([]Event, error) {
 	case e.SpecVersion != "":
 		return e.cloudEvent()
 	case e.Kind == "storage#object":
-		return e.arrived(body, "")
+		return arrived(body, "")
 	case e.Message.Kind() == '{':
-		return e.published(body, "")
+		return published(body, "")
 	case e.Records != nil:
 		return e.records()
 	case e.Test == "s3:TestEvent":
@@ -43,7 +43,7 @@ func Decode(body []byte) ([]Event, error) {
 	case e.Envelope == "Notification":
 		return Decode([]byte(e.Text))
 	}
-	return nil, e.unknown(e.Type + e.DetailType)
+	return nil, unknown(e.Type + e.DetailType)
 }
 
 // envelope has a member of every form, by which the forms are told apart.
@@ -100,26 +100,38 @@ func (e envelope) cloudEvent() ([]Event, error) {
 	}
 	switch e.Type {
 	case typeArrival:
-		return e.arrived(data, e.ID)
+		return arrived(data, e.ID)
 	case typeMessage:
-		return e.published(data, path.Base(e.Source))
+		return published(data, path.Base(e.Source))
 	}
-	return nil, e.unknown(e.Type)
+	return nil, unknown(e.Type)
 }
 
-func (e envelope) arrived(data []byte, id string) ([]Event, error) {
+func arrived(data []byte, id string) ([]Event, error) {
 	var o object
 	if err := decode(data, &o); err != nil {
 		return nil, err
 	}
-	a := Arrival{Bucket: o.Bucket, Key: o.Name, Generation: strings.Trim(string(o.Generation), `"`)}
+	a := Arrival{Bucket: o.Bucket, Key: o.Name, Generation: text(o.Generation)}
 	if a.Generation != "" { // two triggers give one object two event ids
 		id = a.Generation
 	}
 	return arrival("gs", a, id, typeArrival)
 }
 
-func (e envelope) published(data []byte, topic string) ([]Event, error) {
+// text is a JSON string or number as text.
+func text(v jsontext.Value) string {
+	switch v.Kind() {
+	case '"':
+		s, _ := jsontext.AppendUnquote(nil, v)
+		return string(s)
+	case '0':
+		return v.String()
+	}
+	return ""
+}
+
+func published(data []byte, topic string) ([]Event, error) {
 	var p push
 	if err := decode(data, &p); err != nil {
 		return nil, err
@@ -161,7 +173,7 @@ func (r record) events() ([]Event, error) {
 		r.S3.Object.Key = key
 		return r.S3.event(r.Name)
 	default:
-		return nil, envelope{}.unknown(strings.TrimSpace(source + " " + r.Name))
+		return nil, unknown(strings.TrimSpace(source + " " + r.Name))
 	}
 }
 
@@ -185,7 +197,7 @@ func arrival(scheme string, a Arrival, version, kind string) ([]Event, error) {
 	return []Event{{ID: id, Type: kind, Arrival: &a}}, nil
 }
 
-func (envelope) unknown(found string) error {
+func unknown(found string) error {
 	if found == "" {
 		found = "(no type)"
 	}

@@ -19,7 +19,7 @@ import (
 
 const (
 	// lease is how long a claim keeps others away without a sign of life. A worker
-	// shows one at least every [flushEvery] while pages come; a page with its
+	// shows one at least every flushEvery while pages come; a page with its
 	// retries is allowed the rest. The fence protects the data, not the lease.
 	lease = 5 * time.Minute
 	// tidyUp is kept free at the end of an invocation: closing a part and writing
@@ -38,6 +38,8 @@ type Engine struct {
 	Owner     string            // who claims: something a person can find, such as host and process
 	Point     func(name string) // crash points of the tests: after_page, after_part, before_manifest, after_manifest
 	Progress  func(Progress)    // called at page boundaries, from several goroutines
+
+	FlushEvery time.Duration // how much reading a crash may cost; 0 = 20 s
 }
 
 // Progress is where a slice is, for people who wait.

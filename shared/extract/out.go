@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,7 +20,7 @@ import (
 
 const (
 	rollBytes  = 64 << 20         // of a part, uncompressed: some 10 MiB in the stage, and what a crash may cost
-	flushEvery = 20 * time.Second // a part is closed at the next page after this long, so that slow vendors lose little to a crash
+	flushEvery = 20 * time.Second // a part is closed at the first page boundary after this long, so that slow vendors lose little to a crash
 	csvPage    = 50_000           // rows between two points at which a file can be resumed
 	lineMax    = 15 << 20         // bytes; the longest line that every warehouse reads (DuckDB and Snowflake stop at 16 MiB)
 )
@@ -221,7 +222,7 @@ func (o *Out) Page(cursor string) error {
 		short = time.Until(d) < 2*o.slowest
 	}
 	_, bytes := o.parts.Pending()
-	if short || bytes >= rollBytes || now.Sub(o.flushed) >= flushEvery {
+	if short || bytes >= rollBytes || now.Sub(o.flushed) >= cmp.Or(o.e.FlushEvery, flushEvery) {
 		if err := o.flush(); err != nil {
 			return err
 		}

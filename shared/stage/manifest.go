@@ -2,8 +2,15 @@ package stage
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/gate"
 	"github.com/millrace-data/millrace/shared/record"
 )
@@ -57,11 +64,101 @@ type Manifest struct {
 	Digest    string    `json:"digest"` // hex SHA-256 over the parts' digests, the totals and the table
 }
 
-func ManifestKey(dir string) string { return "" }
-func IsManifest(key string) bool    { return false }
+// version is the one that this package writes and reads.
+const version = 1
 
+// WriteManifest sets the manifest's Version and Digest, writes it into the
+// attempt's folder and then calls Options.Arrived. An error with a key means that
+// the manifest is visible and only its announcement failed: call Announce.
 func (s *Store) WriteManifest(ctx context.Context, dir string, m *Manifest) (key string, err error) {
-	return "", nil
+	m.Version = version
+	if m.Digest, err = m.digest(); err != nil {
+		return "", err
+	}
+	data, err := json.Marshal(m, jsontext.WithIndent("  "))
+	if err != nil {
+		return "", fault.New(fault.Invalid, "manifest for %s: %w", dir, err)
+	}
+	key = ManifestKey(dir)
+	if err := s.Put(ctx, key, data); err != nil {
+		return "", err
+	}
+	return key, s.arrived(ctx, key)
 }
-func (s *Store) ReadManifest(ctx context.Context, key string) (*Manifest, error) { return nil, nil }
-func (s *Store) Announce(ctx context.Context, key string) error                  { return nil }
+
+func (s *Store) arrived(ctx context.Context, key string) error {
+	if s.o.Arrived == nil {
+		return nil
+	}
+	if err := s.o.Arrived(ctx, key); err != nil {
+		return fmt.Errorf("%s is written, but was not announced: %w", s.where(key), err)
+	}
+	return nil
+}
+
+// ReadManifest reads and verifies a manifest: fault.NotFound where there is none,
+// fault.Corrupt where it has unknown or repeated members, is cut short, or does
+// not match its digest, and fault.Invalid for a version of a newer Millrace.
+func (s *Store) ReadManifest(ctx context.Context, key string) (*Manifest, error) {
+	data, err := s.Get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	var head struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(data, &head); err == nil && head.Version > version {
+		return nil, fault.New(fault.Invalid, "manifest %s has version %d, this Millrace reads up to %d; deploy the newer one here too", s.where(key), head.Version, version)
+	}
+	m := new(Manifest)
+	if err := json.Unmarshal(data, m, json.RejectUnknownMembers(true)); err != nil {
+		return nil, fault.New(fault.Corrupt, "manifest %s: %w", s.where(key), err)
+	}
+	digest, err := m.digest()
+	if err != nil || digest != m.Digest || m.Version != version {
+		return nil, fault.New(fault.Corrupt, "manifest %s was changed: it says version %d and digest %.12s, its content has %.12s; read the slice again", s.where(key), m.Version, m.Digest, digest)
+	}
+	return m, nil
+}
+
+// Announce writes a manifest's bytes again, so that its arrival is delivered
+// once more, and calls Options.Arrived. It does not verify the manifest: the
+// loader does.
+func (s *Store) Announce(ctx context.Context, key string) error {
+	if !IsManifest(key) {
+		return fault.New(fault.Invalid, "stage: %s is not a manifest's key, which ends in %s", key, manifestName)
+	}
+	data, err := s.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	if err := s.Put(ctx, key, data); err != nil {
+		return err
+	}
+	return s.arrived(ctx, key)
+}
+
+// digest covers the rows and their shape: the table, the totals, and each part's
+// digest. Keys are left out, because they hold the fence: two attempts that read
+// the same bytes have the same digest.
+func (m *Manifest) digest() (string, error) {
+	type part struct {
+		Rows, Bytes int64
+		SHA256      string
+	}
+	parts := func(ps []Part) (out []part) {
+		for _, p := range ps {
+			out = append(out, part{p.Rows, p.Bytes, p.SHA256})
+		}
+		return out
+	}
+	sum := sha256.New()
+	err := json.MarshalWrite(sum, []any{
+		m.Version, m.Function, m.Slice, m.Table, parts(m.Parts), parts(m.Rejects),
+		m.RowsSource, m.RowsStaged, m.RowsRejected, m.Bytes,
+	}, json.Deterministic(true))
+	if err != nil {
+		return "", fault.New(fault.Invalid, "digest of a manifest of %s: %w", m.Table.FullName(), err)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}

@@ -1,40 +1,216 @@
+// Package stage is the place between vendor and warehouse: parts of rows, the
+// manifests that describe them, and raw pages kept for a person to look at.
+//
+// A [Store] sits on a gocloud.dev bucket, which is a cloud's or a folder; the
+// platform opens it. Every object appears whole or not at all. A slice's attempt
+// writes its parts into a folder of its own (see [Dir]) and its [Manifest] last;
+// the manifest's arrival is the event that loads, and a loader reads what the
+// manifest names and never a listing. What no manifest names is swept.
+//
+// The package reads no rows, decides nothing about slices, and retries nothing
+// beyond what the driver does.
 package stage
 
 import (
 	"context"
+	"errors"
+	"io"
 	"iter"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"gocloud.dev/blob"
+
+	"github.com/millrace-data/millrace/shared/fault"
 )
 
+// Corrupt is the prefix of raw pages kept for a person; Sweep leaves them alone.
+const Corrupt = "corrupt/"
+
+// uploadBuffer is the size of an upload's pieces: S3 takes no smaller ones, and
+// one piece per open writer is what a small function can afford.
+const uploadBuffer = 5 << 20
+
+// Options says what a Store needs to know beside its bucket.
 type Options struct {
-	Name    string
-	Local   func(key string) string
-	Scratch string
-	Arrived func(ctx context.Context, key string) error
+	Name    string                                      // bucket name, as in events
+	Local   func(key string) string                     // the path of an object, where the stage is a local folder; else nil
+	Scratch string                                      // folder for what Fetch downloads; "" = the system's
+	Arrived func(ctx context.Context, key string) error // called once a manifest is visible, where no cloud does it; else nil
 }
-type Store struct{}
+
+// Store is a stage. It is safe for concurrent use.
+type Store struct {
+	bucket *blob.Bucket
+	o      Options
+}
+
+// Info is one listed object.
 type Info struct {
 	Key      string
-	Size     int64
-	Modified time.Time
+	Size     int64     // bytes
+	Modified time.Time // UTC
 }
-type Writer struct{}
 
-func New(b *blob.Bucket, o Options) *Store                               { return nil }
-func (w *Writer) Write(p []byte) (int, error)                            { return len(p), nil }
-func (w *Writer) Close() error                                           { return nil }
-func (w *Writer) Abort()                                                 {}
-func (s *Store) Create(ctx context.Context, key string) (*Writer, error) { return nil, nil }
-func (s *Store) Put(ctx context.Context, key string, data []byte) error  { return nil }
-func (s *Store) Get(ctx context.Context, key string) ([]byte, error)     { return nil, nil }
-func (s *Store) Fetch(ctx context.Context, p Part) (path string, release func(), err error) {
-	return "", nil, nil
+// New makes a store on b, which the caller closes. A fileblob bucket must be
+// opened without metadata and without a temporary folder (NoTempDir): that
+// folder may lie on another file system, where nothing can be renamed from.
+func New(b *blob.Bucket, o Options) *Store { return &Store{bucket: b, o: o} }
+
+// Name is the bucket's name, as events carry it.
+func (s *Store) Name() string { return s.o.Name }
+
+// Writer writes one object, which appears when Close returns nil.
+type Writer struct {
+	store  *Store
+	key    string
+	w      *blob.Writer
+	cancel context.CancelFunc
+	err    error // the first one; the object is then given up
 }
-func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[Info, error] { return nil }
-func (s *Store) Delete(ctx context.Context, key string) error                   { return nil }
-func (s *Store) Sweep(ctx context.Context, prefix string, olderThan time.Time) (removed int, err error) {
-	return 0, nil
+
+var errAborted = errors.New("the write was aborted")
+
+// Create begins an object; an existing one stays as it is until Close. The
+// caller must call Close or Abort. Keys consist of what [Dir] makes and plain
+// names: another one is fault.Invalid. Cancelling ctx aborts the write.
+func (s *Store) Create(ctx context.Context, key string) (*Writer, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	// Cancelling is the one way to end a driver's write without publishing it.
+	ctx, cancel := context.WithCancel(ctx)
+	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{
+		BufferSize: uploadBuffer, MaxConcurrency: 1,
+		ContentType: "application/octet-stream", DisableContentTypeDetection: true,
+	})
+	if err != nil {
+		cancel()
+		return nil, s.explain("write", key, err)
+	}
+	return &Writer{store: s, key: key, w: w, cancel: cancel}, nil
 }
-func Dir(function, table, slice string, fence int64) string { return "" }
+
+// Write adds bytes. After an error the object is given up.
+func (w *Writer) Write(p []byte) (int, error) {
+	if w.err != nil {
+		return 0, w.err
+	}
+	n, err := w.w.Write(p)
+	if err != nil {
+		w.end(w.store.explain("write", w.key, err))
+	}
+	return n, w.err
+}
+
+// Close publishes the object. An error means that nothing new is visible.
+func (w *Writer) Close() error {
+	if w.err != nil {
+		return w.err
+	}
+	w.err = fault.New(fault.Invalid, "%s: the writer is closed", w.key)
+	err := w.w.Close()
+	w.cancel()
+	return w.store.explain("write", w.key, err)
+}
+
+// Abort gives the object up. After Close it does nothing.
+func (w *Writer) Abort() { w.end(errAborted) }
+
+// end closes the driver's writer under a cancelled context, so that it drops what
+// it has.
+func (w *Writer) end(err error) {
+	if w.err != nil {
+		return
+	}
+	w.err = err
+	w.cancel()
+	_ = w.w.Close()
+}
+
+// Put writes one object.
+func (s *Store) Put(ctx context.Context, key string, data []byte) error {
+	w, err := s.Create(ctx, key)
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(data); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// Copy writes one object from r. An error of r is returned as it is, and leaves
+// nothing visible.
+func (s *Store) Copy(ctx context.Context, key string, r io.Reader) error {
+	w, err := s.Create(ctx, key)
+	if err != nil {
+		return err
+	}
+	// Hiding the writer's own ReadFrom keeps both sides' errors apart.
+	if _, err := io.Copy(struct{ io.Writer }{w}, r); err != nil {
+		w.Abort()
+		return err
+	}
+	return w.Close()
+}
+
+// Get reads one object whole; fault.NotFound where there is none.
+func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
+	data, err := s.bucket.ReadAll(ctx, key)
+	return data, s.explain("read", key, err)
+}
+
+// List yields the objects whose key begins with prefix, in the order of keys.
+// The only pair with an error is the last one.
+func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[Info, error] {
+	return func(yield func(Info, error) bool) {
+		for info, err := range s.list(ctx, prefix) {
+			if err == nil && unfinished(info.Key) {
+				continue
+			}
+			if !yield(info, err) {
+				return
+			}
+		}
+	}
+}
+
+// unfinished tells the file in which a local stage collects an object.
+func unfinished(key string) bool { return strings.HasSuffix(key, ".tmp") }
+
+func (s *Store) list(ctx context.Context, prefix string) iter.Seq2[Info, error] {
+	return func(yield func(Info, error) bool) {
+		for it := s.bucket.List(&blob.ListOptions{Prefix: prefix}); ; {
+			o, err := it.Next(ctx)
+			if err == io.EOF {
+				return
+			}
+			if err != nil {
+				yield(Info{}, s.explain("list", prefix, err))
+				return
+			}
+			if !yield(Info{Key: o.Key, Size: o.Size, Modified: o.ModTime.UTC()}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Delete removes one object. That it is gone already is no error.
+func (s *Store) Delete(ctx context.Context, key string) error {
+	err := s.explain("delete", key, s.bucket.Delete(ctx, key))
+	if errors.Is(err, fault.NotFound) {
+		return nil
+	}
+	return err
+}
+
+// where is how an error names an object: by path, or by bucket and key.
+func (s *Store) where(key string) string {
+	if s.o.Local != nil {
+		return filepath.Clean(s.o.Local(key))
+	}
+	return s.o.Name + "/" + key
+}

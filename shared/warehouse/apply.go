@@ -32,38 +32,44 @@ func (s *Staging) apply(ctx context.Context, tx *sql.Tx) error {
 func (s *Staging) name() Name { return Name{s.l.Table.Schema, s.l.Table.Name} }
 
 // values is the column list of the table and, in the same order, what to select
-// from a staged row aliased s. Ours are constants of the load.
-func (s *Staging) values() (cols, exprs []string) {
+// from a staged row aliased s, with its bound values. Ours are constants of the load.
+func (s *Staging) values() (cols, exprs []string, args []any) {
 	for _, c := range physical(s.l.Table) {
 		cols = append(cols, quote(c.Name))
-		e := "s." + quote(c.Name)
+		e := "?"
 		switch c.Name {
 		case record.ColumnSource:
-			e = literal(s.l.Slice.Source)
+			args = append(args, s.l.Slice.Source)
 		case record.ColumnSlice:
-			e = literal(s.l.Slice.ID)
+			args = append(args, s.l.Slice.ID)
 		case record.ColumnLoadedAt:
-			e = s.now()
-		case record.ColumnFrom:
-			e = timestamp(s.asOf())
+			e, args = s.stamp(), append(args, stampText(s.l.Now))
+		case record.ColumnFrom, ColumnSeen:
+			e, args = s.stamp(), append(args, stampText(s.asOf()))
 		case record.ColumnTo:
-			e = "CAST(NULL AS TIMESTAMP)"
+			e = "CAST(NULL AS " + s.timestamp() + ")"
+		default:
+			e = "s." + quote(c.Name)
 		}
 		exprs = append(exprs, e)
 	}
-	return cols, exprs
+	return cols, exprs, args
 }
 
-func (s *Staging) now() string { return timestamp(s.l.Now) }
+// stamp is a bound timestamp in an expression whose type the database cannot see
+// from its place; bind stampText to it.
+func (s *Staging) stamp() string { return "CAST(? AS " + s.timestamp() + ")" }
 
-func timestamp(t time.Time) string {
-	return "CAST(" + literal(t.UTC().Format("2006-01-02 15:04:05.999999")) + " AS TIMESTAMP)"
+func (s *Staging) timestamp() string {
+	return s.w.driver.Type(record.Column{Type: record.Timestamp})
 }
+
+func stampText(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.999999") }
 
 // insert adds the accepted rows and checks that it was all of them.
 func (s *Staging) insert(ctx context.Context, tx *sql.Tx, into string) error {
-	cols, exprs := s.values()
-	res, err := tx.ExecContext(ctx, fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s s", into, strings.Join(cols, ", "), strings.Join(exprs, ", "), s.good()))
+	cols, exprs, args := s.values()
+	res, err := tx.ExecContext(ctx, fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s AS s", into, strings.Join(cols, ", "), strings.Join(exprs, ", "), quote(stagedTable)), args...)
 	if err != nil {
 		return err
 	}
@@ -86,9 +92,9 @@ func (s *Staging) replace(ctx context.Context, tx *sql.Tx, where string, args ..
 func (s *Staging) partition(ctx context.Context, tx *sql.Tx) error {
 	p := quote(s.l.Table.Partition)
 	if c, _ := s.l.Table.Column(s.l.Table.Partition); s.l.Slice.window() && (c.Type == record.Timestamp || c.Type == record.Date) {
-		return s.replace(ctx, tx, fmt.Sprintf(`(%[1]s >= ? AND %[1]s < ?) OR "_slice" = ?`, p), s.l.Slice.From.UTC(), s.l.Slice.To.UTC(), s.l.Slice.ID)
+		return s.replace(ctx, tx, fmt.Sprintf(`(%[1]s >= %[2]s AND %[1]s < %[2]s) OR "_slice" = ?`, p, s.stamp()), stampText(s.l.Slice.From), stampText(s.l.Slice.To), s.l.Slice.ID)
 	}
-	return s.replace(ctx, tx, fmt.Sprintf(`%[1]s IN (SELECT %[1]s FROM %[2]s) OR "_slice" = ?`, p, s.good()), s.l.Slice.ID)
+	return s.replace(ctx, tx, fmt.Sprintf(`%[1]s IN (SELECT %[1]s FROM %[2]s) OR "_slice" = ?`, p, quote(stagedTable)), s.l.Slice.ID)
 }
 
 // merge updates by key where something differs and inserts what is new. Rows that
@@ -97,22 +103,22 @@ func (s *Staging) merge(ctx context.Context, tx *sql.Tx) error {
 	if len(s.l.Table.Key) == 0 {
 		return fault.New(fault.Invalid, "table %s is merged but has no key", s.l.Table.FullName())
 	}
-	on := equal("t", "=", "s", s.l.Table.Key)
-	var known int
-	err := tx.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %s t WHERE EXISTS (SELECT 1 FROM %s s WHERE %s) LIMIT 1)", s.name(), s.good(), on)).Scan(&known)
+	on, staged := equal("t", "=", "s", s.l.Table.Key), quote(stagedTable)
+	var known int64
+	err := tx.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM (SELECT 1 AS one FROM %s AS t WHERE EXISTS (SELECT 1 FROM %s AS s WHERE %s) LIMIT 1) AS k", s.name(), staged, on)).Scan(whole{&known})
 	if err != nil {
 		return err
 	}
 	if known == 0 { // all new: an insert is half the work of a merge
 		return s.insert(ctx, tx, s.name().String())
 	}
-	cols, exprs := s.values()
-	var set []string
+	cols, exprs, args := s.values()
+	set := make([]string, len(cols))
 	for i := range cols {
-		set = append(set, cols[i]+" = "+exprs[i])
+		set[i] = cols[i] + " = " + exprs[i]
 	}
 	_, err = tx.ExecContext(ctx, fmt.Sprintf("MERGE INTO %s AS t USING %s AS s ON %s WHEN MATCHED AND NOT (%s) THEN UPDATE SET %s WHEN NOT MATCHED THEN INSERT (%s) VALUES (%s)",
-		s.name(), s.good(), on, equal("t", same, "s", s.content()), strings.Join(set, ", "), strings.Join(cols, ", "), strings.Join(exprs, ", ")))
+		s.name(), staged, on, equal("t", same, "s", s.content()), strings.Join(set, ", "), strings.Join(cols, ", "), strings.Join(exprs, ", ")), append(args, args...)...)
 	return err
 }
 
@@ -133,39 +139,3 @@ func equal(a, op, b string, cols []string) string {
 }
 
 const same = "IS NOT DISTINCT FROM"
-
-// history keeps every version of a row by key. The versions of the keys in the
-// slice are laid out anew, by the time they were seen, equal neighbours dropped;
-// so slices may come in any order, and twice.
-func (s *Staging) history(ctx context.Context, tx *sql.Tx) error {
-	cols, exprs := s.values()
-	list, key := strings.Join(cols, ", "), strings.Join(quoteAll(s.l.Table.Key), ", ")
-	from, to := quote(record.ColumnFrom), quote(record.ColumnTo)
-	var differs []string
-	for _, c := range s.content() {
-		differs = append(differs, fmt.Sprintf("%[1]s IS DISTINCT FROM lag(%[1]s) OVER w", quote(c)))
-	}
-	mine := fmt.Sprintf("%s IN (SELECT %s FROM %s)", tuple(s.l.Table.Key), key, s.good())
-	for _, q := range []string{
-		fmt.Sprintf("CREATE OR REPLACE TEMPORARY TABLE millrace_versions AS SELECT %s FROM %s WHERE %s AND %s <> %s UNION ALL SELECT %s FROM %s s",
-			list, s.name(), mine, from, timestamp(s.asOf()), strings.Join(exprs, ", "), s.good()),
-		fmt.Sprintf("DELETE FROM %s WHERE %s", s.name(), mine),
-		fmt.Sprintf(`INSERT INTO %[1]s (%[2]s) SELECT * REPLACE (lead(%[5]s) OVER (PARTITION BY %[3]s ORDER BY %[5]s) AS %[6]s) FROM (SELECT %[2]s FROM millrace_versions QUALIFY row_number() OVER w = 1 OR %[4]s WINDOW w AS (PARTITION BY %[3]s ORDER BY %[5]s))`,
-			s.name(), list, key, strings.Join(differs, " OR "), from, to),
-		"DROP TABLE millrace_versions",
-	} {
-		if _, err := tx.ExecContext(ctx, q); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// asOf is when the rows of a slice were true: the end of its window or the time of
-// its scan; an object's rows since they were loaded.
-func (s *Staging) asOf() time.Time {
-	if s.l.Slice.To.IsZero() {
-		return s.l.Now
-	}
-	return s.l.Slice.To
-}

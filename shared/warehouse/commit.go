@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/gate"
+	"github.com/millrace-data/millrace/shared/record"
 	"github.com/millrace-data/millrace/shared/span"
 )
 
@@ -15,7 +16,7 @@ import (
 type Result struct {
 	Slice Slice // the ledger row after it
 	Mark  Mark
-	Again bool // the slice was committed by this very manifest before; nothing changed
+	Again bool // the slice was committed (or refused) by this very manifest before; nothing changed
 }
 
 // Commit moves everything in ONE transaction: fence, rows, rejects, checks,
@@ -33,12 +34,28 @@ func (s *Staging) Refuse(ctx context.Context, checks []gate.Check, cause error) 
 
 func (s *Staging) finish(ctx context.Context, checks []gate.Check, state string, cause error) (res Result, err error) {
 	defer s.w.lock(s.l.Table.FullName())()
+	if err = s.prepare(ctx); err == nil {
+		res, err = s.transact(ctx, checks, state, cause)
+	}
+	return res, s.w.fail(err, "commit slice %s of %s", s.l.Slice.ID, s.l.Table.FullName())
+}
+
+// prepare makes the temporary tables that the transaction fills or reads: in it
+// there may be no DDL.
+func (s *Staging) prepare(ctx context.Context) error {
+	if err := s.keepRejects(ctx); err != nil || s.l.Table.Mode != record.History {
+		return err
+	}
+	return run(ctx, s.conn, fmt.Sprintf("CREATE OR REPLACE TEMPORARY TABLE %s (%s)", quote(versionsTable), s.w.definitions(physical(s.l.Table))))
+}
+
+func (s *Staging) transact(ctx context.Context, checks []gate.Check, state string, cause error) (res Result, err error) {
 	tx, err := s.conn.BeginTx(ctx, nil)
 	if err != nil {
-		return res, s.w.fail(err, "commit slice %s", s.l.Slice.ID)
+		return res, err
 	}
 	defer tx.Rollback()
-	if res.Again, err = s.guard(ctx, tx); err == nil && !res.Again {
+	if res.Again, err = s.guard(ctx, tx, state); err == nil && !res.Again {
 		err = s.write(ctx, tx, checks, state, cause)
 	}
 	if err == nil {
@@ -50,28 +67,31 @@ func (s *Staging) finish(ctx context.Context, checks []gate.Check, state string,
 	if err == nil {
 		err = tx.Commit()
 	}
-	return res, s.w.fail(err, "commit slice %s of %s", s.l.Slice.ID, s.l.Table.FullName())
+	return res, err
 }
 
 // guard makes sure that this attempt is the newest, and makes others wait for us:
-// it writes the ledger row. A manifest loaded by hand into a warehouse that never
-// saw its slice brings its ledger row along.
-func (s *Staging) guard(ctx context.Context, tx *sql.Tx) (again bool, err error) {
+// it writes the ledger row before it looks at it. A manifest loaded by hand into a
+// warehouse that never saw its slice brings its ledger row along.
+func (s *Staging) guard(ctx context.Context, tx *sql.Tx, state string) (again bool, err error) {
 	l := s.l.Slice
+	res, err := tx.ExecContext(ctx, `UPDATE `+slicesTable+` SET "fence" = "fence"`+bySlice+` AND "fence" = ?`, l.Function, l.Table, l.ID, l.Fence)
+	if err = one(res, err, errNone); err != nil && err != errNone {
+		return false, err
+	}
+	held := err == nil
 	row, err := sliceRow(ctx, tx, l.Function, l.Table, l.ID)
-	if err == sql.ErrNoRows {
+	switch {
+	case err == sql.ErrNoRows:
 		_, err = tx.ExecContext(ctx, `INSERT INTO `+slicesTable+` ("function", "table_name", "slice", "purpose", "source", "range_from", "range_to", "state", "fence", "attempt", "planned_at", "updated_at") VALUES (?, ?, ?, ?, ?, ?, ?, 'staged', ?, 1, ?, ?)`,
 			l.Function, l.Table, l.ID, l.Purpose, nullText(l.Source), nullTime(l.From), nullTime(l.To), l.Fence, s.l.Now, s.l.Now)
 		return false, err
-	}
-	if err != nil {
+	case err != nil:
 		return false, err
+	case !held:
+		return false, stale(l)
 	}
-	if row.Fence == l.Fence && row.State == Loaded && row.Digest == l.Digest {
-		return true, nil
-	}
-	res, err := tx.ExecContext(ctx, `UPDATE `+slicesTable+` SET "updated_at" = ?`+bySlice+` AND "fence" = ?`, s.l.Now, l.Function, l.Table, l.ID, l.Fence)
-	return false, one(res, err, stale(l))
+	return row.State == Loaded && row.Digest == l.Digest || row.State == Refused && state == Refused && row.Manifest == l.Manifest, nil
 }
 
 func (s *Staging) point(name string) {
@@ -87,13 +107,16 @@ func (s *Staging) write(ctx context.Context, tx *sql.Tx, checks []gate.Check, st
 			return err
 		}
 	}
-	for _, step := range []func(context.Context, *sql.Tx) error{s.rejects, s.drift, s.inbox} {
+	if err := s.writeKept(ctx, tx, state); err != nil {
+		return err
+	}
+	for _, step := range []func(context.Context, *sql.Tx) error{s.drift, s.inbox} {
 		if err := step(ctx, tx); err != nil {
 			return err
 		}
 	}
 	for _, c := range checks {
-		_, err := tx.ExecContext(ctx, `INSERT INTO "millrace"."checks" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		_, err := tx.ExecContext(ctx, `INSERT INTO "millrace"."checks" ("function", "table_name", "slice", "fence", "rule", "observed", "expected", "verdict", "checked_at") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			s.l.Slice.Function, s.l.Slice.Table, s.l.Slice.ID, s.l.Slice.Fence, c.Rule, c.Observed, c.Expected, string(c.Verdict), s.l.Now)
 		if err != nil {
 			return fmt.Errorf("checks: %w", err)
@@ -119,40 +142,6 @@ func (s *Staging) close(ctx context.Context, tx *sql.Tx, state string, cause err
 	return one(res, err, stale(l))
 }
 
-// rejects keeps the rows that were not loaded: those extract could not stage and
-// those the gate took out. A reject seen before counts one attempt more; an open
-// one that this attempt of the slice no longer has went through, so it is replayed.
-func (s *Staging) rejects(ctx context.Context, tx *sql.Tx) error {
-	l := s.l.Slice
-	src := fmt.Sprintf(`SELECT "row", "reason", "rule", 'open' AS "state" FROM %s`, rejectView)
-	if s.bad > 0 {
-		src += fmt.Sprintf(` UNION ALL SELECT CAST(to_json(v) AS VARCHAR), CASE WHEN b.same THEN 'the same row was read more than once' ELSE 'breaks the rule ' || b.rule END, b.rule, CASE WHEN b.same THEN 'discarded' ELSE 'open' END FROM %s v JOIN %s b ON b.line = v.%s`,
-			stagedView, badTable, seq(s.l.Table))
-	}
-	seen := fmt.Sprintf(`SELECT md5("rule" || CAST("row" AS VARCHAR)) AS "reject", max("row") AS "row", max("reason") AS "reason", max("rule") AS "rule", min("state") AS "state" FROM (%s) GROUP BY 1`, src)
-	here := `t."function" = ? AND t."table_name" = ? AND t."slice" = ?`
-	if _, err := tx.ExecContext(ctx, `CREATE OR REPLACE TEMPORARY TABLE millrace_seen AS `+seen); err != nil {
-		return fmt.Errorf("rejects: %w", err)
-	}
-	for _, q := range []struct {
-		sql  string
-		args []any
-	}{
-		{`UPDATE "millrace"."rejects" AS t SET "state" = 'replayed', "last_seen" = ? WHERE ` + here + ` AND t."state" = 'open' AND t."reject" NOT IN (SELECT "reject" FROM millrace_seen)`,
-			[]any{s.l.Now, l.Function, l.Table, l.ID}},
-		{`UPDATE "millrace"."rejects" AS t SET "last_seen" = ?, "attempts" = "attempts" + 1, "state" = CASE WHEN t."state" = 'replayed' THEN 'open' ELSE t."state" END WHERE ` + here + ` AND t."reject" IN (SELECT "reject" FROM millrace_seen)`,
-			[]any{s.l.Now, l.Function, l.Table, l.ID}},
-		{`INSERT INTO "millrace"."rejects" SELECT s."reject", ?, ?, ?, CAST(s."row" AS JSON), s."reason", s."rule", ?, ?, 1, s."state" FROM millrace_seen s WHERE NOT EXISTS (SELECT 1 FROM "millrace"."rejects" AS t WHERE ` + here + ` AND t."reject" = s."reject")`,
-			[]any{l.Function, l.Table, l.ID, s.l.Now, s.l.Now, l.Function, l.Table, l.ID}},
-		{`DROP TABLE millrace_seen`, nil},
-	} {
-		if _, err := tx.ExecContext(ctx, q.sql, q.args...); err != nil {
-			return fmt.Errorf("rejects: %w", err)
-		}
-	}
-	return nil
-}
-
 // drift notes what the vendor sends and we did not declare, and the reverse.
 func (s *Staging) drift(ctx context.Context, tx *sql.Tx) error {
 	l := s.l.Slice
@@ -161,7 +150,7 @@ func (s *Staging) drift(ctx context.Context, tx *sql.Tx) error {
 			res, err := tx.ExecContext(ctx, `UPDATE "millrace"."drift" SET "last_seen" = ?, "slice" = ? WHERE "function" = ? AND "table_name" = ? AND "field" = ? AND "kind" = ?`,
 				s.l.Now, l.ID, l.Function, l.Table, f, kind)
 			if err = one(res, err, errNone); err == errNone {
-				_, err = tx.ExecContext(ctx, `INSERT INTO "millrace"."drift" VALUES (?, ?, ?, ?, ?, ?, ?)`, l.Function, l.Table, f, kind, l.ID, s.l.Now, s.l.Now)
+				_, err = tx.ExecContext(ctx, `INSERT INTO "millrace"."drift" ("function", "table_name", "field", "kind", "slice", "first_seen", "last_seen") VALUES (?, ?, ?, ?, ?, ?, ?)`, l.Function, l.Table, f, kind, l.ID, s.l.Now, s.l.Now)
 			}
 			if err != nil {
 				return fmt.Errorf("drift: %w", err)
@@ -177,7 +166,7 @@ func (s *Staging) inbox(ctx context.Context, tx *sql.Tx) error {
 	if s.l.Event == "" {
 		return nil
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO "millrace"."inbox" SELECT ?, 'load', ? WHERE NOT EXISTS (SELECT 1 FROM "millrace"."inbox" WHERE "event" = ? AND "consumer" = 'load')`,
+	_, err := tx.ExecContext(ctx, `INSERT INTO "millrace"."inbox" ("event", "consumer", "seen_at") SELECT ?, 'load', ? WHERE NOT EXISTS (SELECT 1 FROM "millrace"."inbox" WHERE "event" = ? AND "consumer" = 'load')`,
 		s.l.Event, s.l.Now, s.l.Event)
 	return err
 }
@@ -226,7 +215,7 @@ func (s *Staging) mark(ctx context.Context, tx *sql.Tx) (m Mark, err error) {
 	res, err := tx.ExecContext(ctx, `UPDATE "millrace"."marks" SET "mark" = ?, "cursor" = ?, "updated_at" = ? WHERE "function" = ? AND "table_name" = ?`,
 		nullTime(m.At), nullText(m.Cursor), s.l.Now, l.Function, l.Table)
 	if err = one(res, err, errNone); err == errNone {
-		_, err = tx.ExecContext(ctx, `INSERT INTO "millrace"."marks" VALUES (?, ?, ?, ?, ?)`, l.Function, l.Table, nullTime(m.At), nullText(m.Cursor), s.l.Now)
+		_, err = tx.ExecContext(ctx, `INSERT INTO "millrace"."marks" ("function", "table_name", "mark", "cursor", "updated_at") VALUES (?, ?, ?, ?, ?)`, l.Function, l.Table, nullTime(m.At), nullText(m.Cursor), s.l.Now)
 	}
 	return m, err
 }

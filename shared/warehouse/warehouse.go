@@ -32,12 +32,14 @@ type Driver interface {
 	// Columns returns the columns of a table with their SQL types as Type would
 	// spell them, empty where the table does not exist.
 	Columns(ctx context.Context, conn *sql.Conn, schema, table string) (map[string]string, error)
-	// Stage makes the lines of local part files readable as relation name, on
-	// this connection only, with the given columns. A line that does not fit is
-	// an error when the relation is read.
+	// Stage copies the lines of local part files into a new temporary table, on
+	// this connection only, with the given columns; one of that name is replaced.
+	// No files make an empty table. A line that does not fit is fault.Corrupt, in
+	// words that do not repeat the row.
 	Stage(ctx context.Context, conn *sql.Conn, name string, cols []record.Column, files []string) error
 	// Replace swaps a table's content inside tx: fill writes into a shadow, which
-	// then takes the table's place. Readers never see an empty table.
+	// then takes the table's place with its comments. Readers never see an empty
+	// table. It is the only place with DDL inside a transaction.
 	Replace(ctx context.Context, tx *sql.Tx, t Name, fill func(shadow string) error) error
 	// Fault gives a database error its kind; nil kind leaves it Transient.
 	Fault(err error) error
@@ -119,9 +121,7 @@ func (w *Warehouse) lock(table string) (unlock func()) {
 // short runs a small transaction on the control tables. A conflict with another
 // writer is tried again: nothing was written.
 func (w *Warehouse) short(ctx context.Context, what string, do func(tx *sql.Tx) error) error {
-	w.ledger.Lock()
-	defer w.ledger.Unlock()
-	const tries = 5 // conflicts are with one commit at most, which touches the same row only when fences race
+	const tries = 9 // about 5 s in all: a conflict is with a commit that holds the same ledger row
 	var err error
 	for try := range tries {
 		if err = w.once(ctx, do); !fault.Retryable(err) {
@@ -129,7 +129,7 @@ func (w *Warehouse) short(ctx context.Context, what string, do func(tx *sql.Tx) 
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return w.fail(ctx.Err(), "%s", what)
 		case <-time.After(time.Duration(10<<try) * time.Millisecond):
 		}
 	}
@@ -137,6 +137,8 @@ func (w *Warehouse) short(ctx context.Context, what string, do func(tx *sql.Tx) 
 }
 
 func (w *Warehouse) once(ctx context.Context, do func(tx *sql.Tx) error) error {
+	w.ledger.Lock()
+	defer w.ledger.Unlock()
 	tx, err := w.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -166,16 +168,14 @@ func (w *Warehouse) ensure(ctx context.Context, conn *sql.Conn, t record.Table) 
 	if err != nil {
 		return nil, w.fail(err, "columns of %s", t.FullName())
 	}
-	name := Name{t.Schema, t.Name}
 	if len(have) == 0 {
-		return nil, w.create(ctx, conn, name, physical(t))
+		return nil, w.fail(w.create(ctx, conn, t), "create table %s", t.FullName())
 	}
 	for _, c := range physical(t) {
 		is, ok := have[c.Name]
 		switch want := w.driver.Type(c); {
 		case !ok:
-			q := fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s", name, quote(c.Name), want)
-			if _, err := conn.ExecContext(ctx, q); err != nil {
+			if err := w.add(ctx, conn, Name{t.Schema, t.Name}, c); err != nil {
 				return added, w.fail(err, "add column %s to %s", c.Name, t.FullName())
 			}
 			added = append(added, c.Name)
@@ -186,23 +186,52 @@ func (w *Warehouse) ensure(ctx context.Context, conn *sql.Conn, t record.Table) 
 	return added, nil
 }
 
-func (w *Warehouse) create(ctx context.Context, conn *sql.Conn, name Name, cols []record.Column) error {
-	var defs []string
-	for _, c := range cols {
-		defs = append(defs, quote(c.Name)+" "+w.driver.Type(c))
-	}
+func (w *Warehouse) create(ctx context.Context, conn *sql.Conn, t record.Table) error {
+	name := Name{t.Schema, t.Name}
 	stmts := []string{
 		"CREATE SCHEMA IF NOT EXISTS " + quote(name.Schema),
-		fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (%s)", name, strings.Join(defs, ", ")),
+		fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (%s)", name, w.definitions(physical(t))),
 	}
-	for _, c := range cols {
+	if t.Doc != "" {
+		stmts = append(stmts, fmt.Sprintf("COMMENT ON TABLE %s IS %s", name, comment(t.Doc)))
+	}
+	for _, c := range physical(t) {
 		if c.Doc != "" {
-			stmts = append(stmts, fmt.Sprintf("COMMENT ON COLUMN %s.%s IS %s", name, quote(c.Name), literal(c.Doc)))
+			stmts = append(stmts, describe(name, c))
 		}
 	}
+	return run(ctx, conn, stmts...)
+}
+
+func (w *Warehouse) add(ctx context.Context, conn *sql.Conn, name Name, c record.Column) error {
+	stmts := []string{fmt.Sprintf("ALTER TABLE %s ADD COLUMN IF NOT EXISTS %s %s", name, quote(c.Name), w.driver.Type(c))}
+	if c.Doc != "" {
+		stmts = append(stmts, describe(name, c))
+	}
+	return run(ctx, conn, stmts...)
+}
+
+// definitions is the column list of a CREATE TABLE.
+func (w *Warehouse) definitions(cols []record.Column) string {
+	defs := make([]string, len(cols))
+	for i, c := range cols {
+		defs[i] = quote(c.Name) + " " + w.driver.Type(c)
+	}
+	return strings.Join(defs, ", ")
+}
+
+func describe(name Name, c record.Column) string {
+	return fmt.Sprintf("COMMENT ON COLUMN %s.%s IS %s", name, quote(c.Name), comment(c.Doc))
+}
+
+type execer interface {
+	ExecContext(ctx context.Context, q string, args ...any) (sql.Result, error)
+}
+
+func run(ctx context.Context, on execer, stmts ...string) error {
 	for _, q := range stmts {
-		if _, err := conn.ExecContext(ctx, q); err != nil {
-			return w.fail(err, "create table %s.%s", name.Schema, name.Table)
+		if _, err := on.ExecContext(ctx, q); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -224,7 +253,8 @@ func physical(t record.Table) []record.Column {
 	if t.Mode == record.History {
 		cols = append(cols,
 			record.Column{Name: record.ColumnFrom, Type: record.Timestamp, Doc: "This version holds from here on, UTC, inclusive."},
-			record.Column{Name: record.ColumnTo, Type: record.Timestamp, Doc: "This version held until here, UTC, exclusive; null = current."})
+			record.Column{Name: record.ColumnTo, Type: record.Timestamp, Doc: "This version held until here, UTC, exclusive; null = current."},
+			record.Column{Name: ColumnSeen, Type: record.Timestamp, Doc: "When the vendor was last seen to hold this version, UTC."})
 	}
 	return append(cols,
 		record.Column{Name: record.ColumnSlice, Type: record.Text, Doc: "Slice that wrote the row last; see millrace.slices."},
@@ -248,6 +278,11 @@ func staging(t record.Table) []record.Column {
 // tells which of two rows with one key was read last, and names rows to reject.
 const ColumnSeq = "_seq"
 
+// ColumnSeen says, in history tables, when a version was last seen. A late slice
+// can then fall between two sightings of one version, and a current version not
+// seen for long is a row that the vendor deleted.
+const ColumnSeen = "_seen_at"
+
 func seq(t record.Table) string {
 	if t.File {
 		return quote(record.ColumnRow)
@@ -257,7 +292,11 @@ func seq(t record.Table) string {
 
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
-func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+// comment is the text of a COMMENT, the one place where a value cannot be bound.
+// Databases disagree on what a backslash in quotes means, so none goes there.
+func comment(s string) string {
+	return "'" + strings.ReplaceAll(strings.ReplaceAll(s, "\\", "/"), "'", "''") + "'"
+}
 
 func quoteAll(names []string) []string {
 	out := make([]string, len(names))

@@ -11,6 +11,7 @@ package payments
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"net/url"
 	"strconv"
@@ -96,7 +97,7 @@ func open(lookup env.Lookup, in extract.Invocation) (extract.Source, error) {
 // Objects lists the one export there is.
 func (p *provider) Objects(context.Context, string) iter.Seq2[extract.Object, error] {
 	return func(yield func(extract.Object, error) bool) {
-		yield(extract.Object{Name: "export.csv.gz", ETag: "1", Created: Since}, nil)
+		_ = yield(extract.Object{Name: "export.csv.gz", ETag: "1", Created: Since}, nil)
 	}
 }
 
@@ -137,10 +138,13 @@ func (p *provider) page(ctx context.Context, s extract.Slice, page int, out *ext
 	if err == nil && at.HasMore == nil {
 		err = fault.New(fault.Corrupt, "page %d does not say whether there is another: it has no pageInfo.hasMore", page)
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+		return *at.HasMore, nil
+	case errors.Is(err, fault.Corrupt):
 		return false, out.Corrupt(ctx, body, err)
 	}
-	return *at.HasMore, nil
+	return false, err
 }
 
 func (p *provider) export(ctx context.Context, name string, out *extract.Out) error {

@@ -8,9 +8,11 @@ package extracttest
 
 import (
 	"context"
+	"database/sql"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -127,21 +129,35 @@ func (m *Mill) read(ctx context.Context, f *extract.Function, msg chain.Message)
 	return err
 }
 
-// Rows runs a query and returns its rows, each as the texts of its columns joined by |.
+// Rows runs a query and returns its rows, each as the texts of its columns joined
+// by |, a null as null.
 func (m *Mill) Rows(t testing.TB, query string, args ...any) []string {
 	t.Helper()
-	rows, err := m.Warehouse.DB().QueryContext(t.Context(), `SELECT array_to_string([coalesce(x::VARCHAR, 'null') FOR x IN list_value(*COLUMNS(*)::VARCHAR)], '|') FROM (`+query+`)`, args...)
+	rows, err := m.Warehouse.DB().QueryContext(t.Context(), `SELECT CAST(COLUMNS(*) AS VARCHAR) FROM (`+query+`)`, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer rows.Close()
+	cols, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var out []string
 	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
+		cells, dest := make([]sql.NullString, len(cols)), make([]any, len(cols))
+		for i := range cells {
+			dest[i] = &cells[i]
+		}
+		if err := rows.Scan(dest...); err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, s)
+		texts := make([]string, len(cols))
+		for i, c := range cells {
+			if texts[i] = c.String; !c.Valid {
+				texts[i] = "null"
+			}
+		}
+		out = append(out, strings.Join(texts, "|"))
 	}
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,225 @@
+// Package local is the clouds on one machine: an embedded warehouse, a folder as
+// the stage, Pub/Sub inside the process, and the same events, handlers and
+// deadlines as in a cloud.
+//
+// What a connector publishes is pulled from Pub/Sub, wrapped into the CloudEvent
+// that Eventarc would deliver, and handed to the handler that a cloud would start
+// ([Cloud.Deliver]). A manifest that becomes visible in the stage is announced as
+// a bucket notification and delivered the same way. A handler that fails is given
+// its event again, after a while, and a bounded number of times.
+//
+// It differs from a cloud in one thing: events live in memory, so those that a
+// killed process leaves behind are gone. The ledger still knows their slices, and
+// the next [Cloud.Run] of the function takes them up. It opens neither Snowflake
+// nor buckets; platform/gcp and platform/aws do.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/fileblob"
+	"golang.org/x/sync/errgroup"
+
+	loadfunction "github.com/millrace-data/millrace/functions/load"
+	"github.com/millrace-data/millrace/shared/chain"
+	"github.com/millrace-data/millrace/shared/env"
+	"github.com/millrace-data/millrace/shared/extract"
+	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/load"
+	"github.com/millrace-data/millrace/shared/stage"
+	"github.com/millrace-data/millrace/shared/warehouse"
+	"github.com/millrace-data/millrace/shared/warehouse/duckdb"
+)
+
+// Options are what a cloud is made of. Only Env is required.
+type Options struct {
+	Home      string     // "" = MILLRACE_HOME, or .millrace
+	Env       env.Lookup // MILLRACE_ variables and the functions' own
+	Functions []*extract.Function
+	Log       *slog.Logger           // nil = silence
+	Now       func() time.Time       // the clock of loads; nil = time.Now
+	Progress  func(extract.Progress) // called at pages, by several goroutines; nil = nobody looks
+	Deadline  time.Duration          // of one invocation; 0 = MILLRACE_DEADLINE, or 9m
+	Point     func(name string)      // crash points, for tests and the demo
+	Backoff   time.Duration          // before the second delivery of an event, ×4 for each one more; 0 = 200ms
+}
+
+// Cloud is an open local cloud. It is safe for concurrent use.
+type Cloud struct {
+	places    Places
+	functions map[string]*extract.Function
+	env       env.Lookup
+	log       *slog.Logger
+	deadline  time.Duration
+	backoff   time.Duration
+
+	warehouse *warehouse.Warehouse
+	bucket    *blob.Bucket
+	stage     *stage.Store
+	topics    *topics
+	extract   *extract.Engine
+	load      *load.Engine
+
+	flight *flight
+	slots  map[string]chan struct{} // by function: one token per handler that may run
+	costs  costs
+	cancel context.CancelFunc
+	served *errgroup.Group
+	broken <-chan struct{} // closed when events are no longer served
+	closed sync.Once
+}
+
+// loads is how many manifests are loaded at a time: one reads while the other
+// commits. More would only share the warehouse's memory.
+const loads = 2
+
+// bucketName stands for the stage folder in events.
+const bucketName = "millrace-local"
+
+// Open opens the warehouse and the stage, starts Pub/Sub and serves events until
+// ctx ends or Close is called. Configuration that cannot work is fault.Invalid.
+func Open(ctx context.Context, o Options) (*Cloud, error) {
+	p, err := Locate(o.Env, o.Home)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cloud{places: p, env: o.Env, log: o.Log, deadline: o.Deadline, backoff: o.Backoff, flight: newFlight(),
+		functions: map[string]*extract.Function{}, slots: map[string]chan struct{}{loadfunction.Name: make(chan struct{}, loads)}}
+	for _, f := range o.Functions {
+		c.functions[f.Name] = f
+		c.slots[f.Name] = make(chan struct{}, max(1, f.Workers))
+	}
+	c.defaults(&o)
+	if err := c.open(ctx, o); err != nil {
+		return nil, errors.Join(err, c.release())
+	}
+	c.serve(ctx)
+	return c, nil
+}
+
+func (c *Cloud) defaults(o *Options) {
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	if c.deadline == 0 {
+		c.deadline = c.places.Deadline
+	}
+	if c.backoff == 0 {
+		c.backoff = 200 * time.Millisecond
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+}
+
+// open opens what the engines stand on, in the order in which it may fail.
+func (c *Cloud) open(ctx context.Context, o Options) (err error) {
+	if err := c.places.make(); err != nil {
+		return err
+	}
+	if c.warehouse, err = OpenWarehouse(ctx, c.places); err != nil {
+		return err
+	}
+	if err := c.tidy(); err != nil {
+		return err
+	}
+	if c.bucket, err = fileblob.OpenBucket(c.places.Stage, &fileblob.Options{NoTempDir: true, Metadata: fileblob.MetadataDontWrite}); err != nil {
+		return fault.New(fault.Invalid, "stage folder %s: %w", c.places.Stage, err)
+	}
+	c.stage = stage.New(c.bucket, stage.Options{
+		Name:    bucketName,
+		Local:   func(key string) string { return filepath.Join(c.places.Stage, filepath.FromSlash(key)) },
+		Scratch: c.places.Scratch,
+		Arrived: c.arrived,
+	})
+	if c.topics, err = openTopics(ctx); err != nil {
+		return err
+	}
+	out := &counted{c.topics.chain, c.flight}
+	c.extract = &extract.Engine{Warehouse: c.warehouse, Stage: c.stage, Chain: out, Log: c.log, Env: c.env,
+		Scratch: c.places.Scratch, Point: o.Point, Progress: o.Progress, Owner: owner()}
+	c.load = &load.Engine{Warehouse: c.warehouse, Stage: c.stage, Chain: out, Log: c.log, Now: o.Now, Point: o.Point}
+	return nil
+}
+
+// OpenWarehouse opens only the warehouse, for those who just read.
+func OpenWarehouse(ctx context.Context, p Places) (*warehouse.Warehouse, error) {
+	return duckdb.Open(ctx, duckdb.Options{Path: p.Warehouse})
+}
+
+// tidy removes the scratch files of a process that was killed. The warehouse in
+// our home is locked by us, so nobody else can be using them.
+func (c *Cloud) tidy() error {
+	if filepath.Dir(c.places.Warehouse) != c.places.Home {
+		return nil
+	}
+	old, err := filepath.Glob(filepath.Join(c.places.Scratch, "*"))
+	for _, path := range old {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	return err
+}
+
+// owner names this process in leases.
+func owner() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	return fmt.Sprintf("%s/%d", host, os.Getpid())
+}
+
+// Warehouse is the cloud's warehouse.
+func (c *Cloud) Warehouse() *warehouse.Warehouse { return c.warehouse }
+
+// Stage is the cloud's stage.
+func (c *Cloud) Stage() *stage.Store { return c.stage }
+
+// Places is where the cloud keeps its things.
+func (c *Cloud) Places() Places { return c.places }
+
+// Close stops the handlers, waits for them and closes everything. What they had
+// staged is kept.
+func (c *Cloud) Close() (err error) {
+	c.closed.Do(func() {
+		c.cancel()
+		err = c.served.Wait()
+		err = errors.Join(err, c.release())
+	})
+	return err
+}
+
+// release closes what is open, the last opened first.
+func (c *Cloud) release() error {
+	var errs []error
+	if c.topics != nil {
+		errs = append(errs, c.topics.close())
+	}
+	if c.bucket != nil {
+		errs = append(errs, c.bucket.Close())
+	}
+	if c.warehouse != nil {
+		errs = append(errs, c.warehouse.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// arrived announces a manifest as its bucket would. A local folder has no
+// generations; the time tells two writings of one key apart.
+func (c *Cloud) arrived(ctx context.Context, key string) error {
+	return (&counted{c.topics.chain, c.flight}).Publish(ctx, chain.Message{
+		Topic: topicArrivals,
+		Attributes: map[string]string{
+			"eventType": "OBJECT_FINALIZE", "bucketId": bucketName, "objectId": key,
+			"objectGeneration": fmt.Sprint(time.Now().UnixMicro()),
+		},
+	})
+}

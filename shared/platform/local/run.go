@@ -1,0 +1,242 @@
+package local
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/millrace-data/millrace/shared/extract"
+	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/rest"
+	"github.com/millrace-data/millrace/shared/warehouse"
+)
+
+// Request asks for a run of one function. A zero Now is the present.
+type Request struct {
+	Function string
+	extract.Request
+}
+
+// The outcomes of a run, DESIGN.md §4.
+const (
+	OK      = "ok"
+	Failed  = "failed"
+	Paused  = "paused"
+	Refused = "refused"
+	Partial = "partial"
+)
+
+// Report is what `millrace run --json` prints.
+type Report struct {
+	Function    string        `json:"function"`
+	Outcome     string        `json:"outcome"`
+	Tables      []TableReport `json:"tables"` // those asked for, as the function declares them
+	Requests    int64         `json:"requests"`
+	Retries     int64         `json:"retries"`
+	TookMS      int64         `json:"took_ms"`
+	PausedUntil *time.Time    `json:"paused_until,omitempty"` // when the last of them may go on
+	Errors      []SliceError  `json:"errors,omitempty"`       // a slice each
+}
+
+// TableReport sums up the slices of one table that the run handled.
+type TableReport struct {
+	Table        string     `json:"table"` // without schema
+	Slices       int        `json:"slices"`
+	RowsSource   int64      `json:"rows_source"`
+	RowsStaged   int64      `json:"rows_staged"`
+	RowsRejected int64      `json:"rows_rejected"`
+	RowsLoaded   int64      `json:"rows_loaded"`
+	Mark         *time.Time `json:"mark"` // null where there is none
+}
+
+// SliceError says why a slice is not loaded.
+type SliceError struct {
+	Table string `json:"table"`
+	Slice string `json:"slice"`
+	State string `json:"state"` // failed, refused or paused
+	Kind  string `json:"kind"`  // of the fault
+	Error string `json:"error"`
+}
+
+// Run asks which slices are due, and serves events until every one of them has
+// ended in the ledger. What went wrong with slices is in the report; the error is
+// for a run that could not be made at all (fault.Invalid: its configuration or
+// request) or was interrupted, in which case the report tells how far it came.
+func (c *Cloud) Run(ctx context.Context, r Request) (*Report, error) {
+	f := c.functions[r.Function]
+	if f == nil {
+		return nil, fault.New(fault.Invalid, "there is no function %q; known are %s", r.Function, strings.Join(c.names(), ", "))
+	}
+	began := time.Now()
+	if r.Now.IsZero() {
+		r.Now = began.UTC()
+	}
+	if err := configured(f, c.env, r.Now); err != nil {
+		return nil, err
+	}
+	before := c.costs.of(f.Name)
+	ticked, err := c.extract.Tick(ctx, f, r.Request)
+	if err != nil {
+		return nil, fmt.Errorf("plan the slices of %s: %w", f.Name, err)
+	}
+	c.log.Info("run started", "function", f.Name, "slices", len(ticked))
+	settled := c.Settle(ctx)
+	rep, err := c.report(context.WithoutCancel(ctx), f, r, ticked)
+	if err != nil {
+		return nil, errors.Join(settled, err)
+	}
+	after := c.costs.of(f.Name)
+	rep.Requests, rep.Retries = after.requests-before.requests, after.retries-before.retries
+	rep.TookMS = time.Since(began).Milliseconds()
+	c.log.Info("run ended", "function", f.Name, "outcome", rep.Outcome, "took_ms", rep.TookMS)
+	return rep, settled
+}
+
+// configured asks the function whether it has all it needs, before anybody talks
+// to the vendor.
+func configured(f *extract.Function, lookup func(string) (string, bool), now time.Time) error {
+	_, err := f.Open(lookup, extract.Invocation{Meter: &rest.Meter{}, Now: now})
+	if err != nil {
+		return fault.Wrap(fault.Invalid, fmt.Errorf("function %s: %w", f.Name, err))
+	}
+	return nil
+}
+
+// report reads from the ledger how the slices of a run ended.
+func (c *Cloud) report(ctx context.Context, f *extract.Function, r Request, ticked []extract.Slice) (*Report, error) {
+	ledger, err := c.warehouse.Slices(ctx, f.Name, "")
+	if err != nil {
+		return nil, err
+	}
+	open, err := c.openRejects(ctx, f.Name)
+	if err != nil {
+		return nil, err
+	}
+	mine := map[id]bool{}
+	for _, s := range ticked {
+		mine[id{s.Table, s.ID}] = true
+	}
+	rep := &Report{Function: f.Name, Tables: []TableReport{}}
+	var all tally
+	for _, t := range f.Tables {
+		if !wanted(r.Tables, t) {
+			continue
+		}
+		tr := TableReport{Table: t.Name}
+		for _, s := range ledger {
+			if s.Table == t.Name && mine[id{s.Table, s.ID}] {
+				tr.add(s)
+				all.add(s, open[id{s.Table, s.ID}])
+				rep.note(s)
+			}
+		}
+		m, err := c.warehouse.Mark(ctx, f.Name, t.Name)
+		if err != nil {
+			return nil, err
+		}
+		tr.Mark = instant(m.At)
+		rep.Tables = append(rep.Tables, tr)
+	}
+	rep.Outcome = all.outcome()
+	return rep, nil
+}
+
+type id struct{ table, slice string }
+
+// openRejects is the slices that have rejects nobody dealt with.
+func (c *Cloud) openRejects(ctx context.Context, function string) (map[id]bool, error) {
+	rows, err := c.warehouse.DB().QueryContext(ctx, `SELECT DISTINCT "table_name", "slice" FROM "millrace"."rejects" WHERE "function" = ? AND "state" = 'open'`, function)
+	if err != nil {
+		return nil, fmt.Errorf("open rejects of %s: %w", function, err)
+	}
+	defer rows.Close()
+	open := map[id]bool{}
+	for rows.Next() {
+		var i id
+		if err := rows.Scan(&i.table, &i.slice); err != nil {
+			return nil, err
+		}
+		open[i] = true
+	}
+	return open, rows.Err()
+}
+
+func wanted(tables []string, t extract.Table) bool {
+	for _, name := range tables {
+		if name == t.Name || name == t.FullName() {
+			return true
+		}
+	}
+	return len(tables) == 0
+}
+
+func (t *TableReport) add(s warehouse.Slice) {
+	t.Slices++
+	t.RowsSource += s.RowsSource
+	t.RowsStaged += s.RowsStaged
+	t.RowsRejected += s.RowsRejected
+	t.RowsLoaded += s.RowsLoaded
+}
+
+// note keeps why a slice is not loaded.
+func (r *Report) note(s warehouse.Slice) {
+	if s.State == warehouse.Loaded {
+		return
+	}
+	if s.State == warehouse.Paused && (r.PausedUntil == nil || s.Until.After(*r.PausedUntil)) {
+		r.PausedUntil = instant(s.Until)
+	}
+	r.Errors = append(r.Errors, SliceError{Table: s.Table, Slice: s.ID, State: s.State,
+		Kind: s.ErrorKind, Error: cmp.Or(s.Error, "the slice is still "+s.State+": run the function again")})
+}
+
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// tally counts how slices ended.
+type tally struct {
+	slices, loaded, paused, refused, failed int
+	rejects                                 bool
+}
+
+func (t *tally) add(s warehouse.Slice, rejects bool) {
+	t.slices++
+	switch s.State {
+	case warehouse.Loaded:
+		t.loaded++
+		t.rejects = t.rejects || rejects
+	case warehouse.Paused:
+		t.paused++
+	case warehouse.Refused:
+		t.refused++
+	default: // failed, or cut off
+		t.failed++
+	}
+}
+
+// outcome is the one word for all slices. Where something failed or was refused
+// while something else was loaded it is partial; a pause has a time of its own
+// and is no failure.
+func (t tally) outcome() string {
+	switch {
+	case t.failed+t.refused > 0 && t.loaded > 0:
+		return Partial
+	case t.failed > 0:
+		return Failed
+	case t.refused > 0:
+		return Refused
+	case t.paused > 0:
+		return Paused
+	case t.rejects:
+		return Partial
+	}
+	return OK
+}
