@@ -116,18 +116,20 @@ func (p *page) add(raw []byte) (key string, fresh bool, err error) {
 		return "", false, fault.New(fault.Corrupt, "asked for events between %s and %s, got one of %s", stamp(p.from), stamp(p.at.End), stamp(at.UnixMilli()))
 	}
 	digest, err := digest(raw)
+	if err == nil && at.Nanosecond()%1e6 != 0 {
+		err = fault.New(fault.Corrupt, "an event's time is finer than a millisecond: asking up to a millisecond would lose some of its events")
+	}
 	if err != nil {
 		return "", false, err
 	}
 	p.rows++
-	ms := at.Add(time.Millisecond - 1).UnixMilli() // rounded up, so that asking up to it includes the event
-	p.low = min(p.low, ms)
+	p.low = min(p.low, at.UnixMilli())
 	if p.drop[digest] > 0 {
 		p.drop[digest]--
 		return "", false, nil
 	}
 	n := p.read[digest].n + 1
-	p.read[digest] = count{ms, n}
+	p.read[digest] = count{at.UnixMilli(), n}
 	return digest + "-" + strconv.Itoa(n), true, nil
 }
 

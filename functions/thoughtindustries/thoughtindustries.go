@@ -15,7 +15,8 @@
 // full scans; what is left of more than 100 events in one and the same
 // millisecond, which the vendor cannot page through (a warning says so).
 //
-// Assumed: event timestamps are in milliseconds; lists are in order of creation.
+// Assumed: lists are in order of creation; times are in whole milliseconds, as in
+// every payload known (finer ones stop the slice).
 package thoughtindustries
 
 import (

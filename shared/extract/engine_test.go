@@ -288,3 +288,87 @@ func TestBackfill(t *testing.T) {
 	}
 	balanced(t, m, c, 6)
 }
+
+// brokenOnce is a counter whose second page breaks off after one row, once.
+type brokenOnce struct {
+	counter
+	broken bool
+}
+
+func (b *brokenOnce) Read(ctx context.Context, s extract.Slice, out *extract.Out) error {
+	if !b.broken && s.ID == "2025-01-04" {
+		b.broken = true
+		pages := b.pages
+		b.pages = 1
+		err := b.counter.Read(ctx, s, out)
+		b.pages = pages
+		if err == nil {
+			err = out.Row([]byte(`{"id":"2025-01-04-half","at":"2025-01-04T00:00:00Z","n":1}`))
+		}
+		if err == nil {
+			err = errors.New("connection lost")
+		}
+		return err
+	}
+	return b.counter.Read(ctx, s, out)
+}
+
+func TestBrokenPage(t *testing.T) {
+	b := &brokenOnce{counter: counter{pages: 3, perPage: 2}}
+	m := extracttest.New(t, env.Map(nil))
+	f := b.function()
+	f.Open = func(env.Lookup, extract.Invocation) (extract.Source, error) { return b, nil }
+	for range 2 {
+		if err := m.Run(t.Context(), f, extract.Request{Now: now}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	balanced(t, m, &b.counter, 2)
+}
+
+func TestRejectsAreKept(t *testing.T) {
+	c := &counter{pages: 1, perPage: 2}
+	m := extracttest.New(t, env.Map(nil))
+	f := c.function()
+	bad := true
+	f.Open = func(env.Lookup, extract.Invocation) (extract.Source, error) {
+		return source(func(ctx context.Context, s extract.Slice, out *extract.Out) error {
+			if bad {
+				if err := out.Row([]byte(`{"id":"x","at":"not a time","n":1}`)); err != nil {
+					return err
+				}
+				if err := out.Row([]byte(`{"id":null,"at":"2025-01-04T00:00:00Z","n":1}`)); err != nil {
+					return err
+				}
+			}
+			return c.Read(ctx, s, out)
+		}), nil
+	}
+	one := extract.Request{Now: now, From: now.Truncate(day).Add(-day)}
+	for _, want := range [][]string{{"1|open", "1|open"}, {"2|open", "2|open"}} {
+		if err := m.Run(t.Context(), f, one); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, m.Rows(t, `SELECT attempts, state FROM millrace.rejects`)); diff != "" {
+			t.Errorf("rejects (-want +got):\n%s", diff)
+		}
+	}
+	if got := m.Rows(t, `SELECT rows_source, rows_staged, rows_rejected, rows_loaded FROM millrace.slices`); got[0] != "4|2|2|2" {
+		t.Errorf("source, staged, rejected, loaded: %v", got)
+	}
+	bad = false
+	if err := m.Run(t.Context(), f, one); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"replayed", "replayed"}, m.Rows(t, `SELECT state FROM millrace.rejects`)); diff != "" {
+		t.Errorf("rejects once the vendor has mended its rows (-want +got):\n%s", diff)
+	}
+	balanced(t, m, c, 1)
+}
+
+// source is a function as a Source.
+type source func(context.Context, extract.Slice, *extract.Out) error
+
+func (f source) Read(ctx context.Context, s extract.Slice, out *extract.Out) error {
+	return f(ctx, s, out)
+}

@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -109,10 +110,10 @@ func TestBackoff(t *testing.T) {
 			start := time.Now()
 			c, m := fake(t, f)
 			_, err := c.Get(t.Context(), "", url.Values{"token": {"hush"}})
-			if strings.Contains(err.Error(), "hush") {
+			if strings.Contains(fmt.Sprint(err), "hush") {
 				t.Errorf("%s: %v tells a secret", name, err)
 			}
-			if fault.Of(err) != fault.Transient || !strings.Contains(err.Error(), "try 6 of 6") {
+			if fault.Of(err) != fault.Transient || !strings.Contains(fmt.Sprint(err), "try 6 of 6") {
 				t.Errorf("%s: got %v, want a transient error of the 6th try", name, err)
 			}
 			if took := time.Since(start); took <= 0 || took > 15500*time.Millisecond { // 0.5+1+2+4+8 s

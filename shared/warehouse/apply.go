@@ -43,9 +43,9 @@ func (s *Staging) values() (cols, exprs []string, args []any) {
 		case record.ColumnSlice:
 			args = append(args, s.l.Slice.ID)
 		case record.ColumnLoadedAt:
-			e, args = s.stamp(), append(args, stampText(s.l.Now))
+			e = s.stamp(s.l.Now)
 		case record.ColumnFrom, ColumnSeen:
-			e, args = s.stamp(), append(args, stampText(s.asOf()))
+			e = s.stamp(s.asOf())
 		case record.ColumnTo:
 			e = "CAST(NULL AS " + s.timestamp() + ")"
 		default:
@@ -56,15 +56,14 @@ func (s *Staging) values() (cols, exprs []string, args []any) {
 	return cols, exprs, args
 }
 
-// stamp is a bound timestamp in an expression whose type the database cannot see
-// from its place; bind stampText to it.
-func (s *Staging) stamp() string { return "CAST(? AS " + s.timestamp() + ")" }
+// stamp is t in SQL. Such constants are ours; everything else is bound.
+func (s *Staging) stamp(t time.Time) string {
+	return fmt.Sprintf("CAST('%s' AS %s)", t.UTC().Format("2006-01-02 15:04:05.999999"), s.timestamp())
+}
 
 func (s *Staging) timestamp() string {
 	return s.w.driver.Type(record.Column{Type: record.Timestamp})
 }
-
-func stampText(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.999999") }
 
 // insert adds the accepted rows and checks that it was all of them.
 func (s *Staging) insert(ctx context.Context, tx *sql.Tx, into string) error {
@@ -92,7 +91,7 @@ func (s *Staging) replace(ctx context.Context, tx *sql.Tx, where string, args ..
 func (s *Staging) partition(ctx context.Context, tx *sql.Tx) error {
 	p := quote(s.l.Table.Partition)
 	if c, _ := s.l.Table.Column(s.l.Table.Partition); s.l.Slice.window() && (c.Type == record.Timestamp || c.Type == record.Date) {
-		return s.replace(ctx, tx, fmt.Sprintf(`(%[1]s >= %[2]s AND %[1]s < %[2]s) OR "_slice" = ?`, p, s.stamp()), stampText(s.l.Slice.From), stampText(s.l.Slice.To), s.l.Slice.ID)
+		return s.replace(ctx, tx, fmt.Sprintf(`(%[1]s >= %[2]s AND %[1]s < %[3]s) OR "_slice" = ?`, p, s.stamp(s.l.Slice.From), s.stamp(s.l.Slice.To)), s.l.Slice.ID)
 	}
 	return s.replace(ctx, tx, fmt.Sprintf(`%[1]s IN (SELECT %[1]s FROM %[2]s) OR "_slice" = ?`, p, quote(stagedTable)), s.l.Slice.ID)
 }

@@ -46,7 +46,7 @@ type Slice struct {
 }
 
 // window reports whether the slice is a window of time.
-func (s Slice) window() bool { return s.From.Before(s.To) }
+func (s Slice) window() bool { return !s.From.IsZero() && s.From.Before(s.To) }
 
 const sliceColumns = `"function", "table_name", "slice", "purpose", "source", "range_from", "range_to", "state", "fence", "owner",
  "lease_until", "attempt", "cursor", "vendor_cursor", "manifest", "digest", "rows_source", "rows_staged", "rows_rejected", "rows_loaded", "bytes",

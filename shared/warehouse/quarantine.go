@@ -187,8 +187,8 @@ func (s *Staging) writeKept(ctx context.Context, tx *sql.Tx, state string) error
 		return fmt.Errorf("rejects: %w", err)
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO "millrace"."rejects" ("reject", "function", "table_name", "slice", "row", "reason", "rule", "first_seen", "last_seen", "attempts", "state")
- SELECT n."reject", ?, ?, ?, n."row", n."reason", n."rule", `+s.stamp()+`, `+s.stamp()+`, 1, n."state" FROM `+seen+` AS n WHERE n."reject" NOT IN (SELECT "reject" FROM "millrace"."rejects" WHERE `+here+`)`,
-		l.Function, l.Table, l.ID, stampText(s.l.Now), stampText(s.l.Now), l.Function, l.Table, l.ID)
+ SELECT n."reject", ?, ?, ?, n."row", n."reason", n."rule", `+s.stamp(s.l.Now)+`, `+s.stamp(s.l.Now)+`, 1, n."state" FROM `+seen+` AS n WHERE n."reject" NOT IN (SELECT "reject" FROM "millrace"."rejects" WHERE `+here+`)`,
+		l.Function, l.Table, l.ID, l.Function, l.Table, l.ID)
 	if err != nil {
 		return fmt.Errorf("rejects: %w", err)
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/gate"
 	"github.com/millrace-data/millrace/shared/record"
 )

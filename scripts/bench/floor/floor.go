@@ -36,7 +36,7 @@ type Vendor struct {
 type column struct{ field, typ string }
 
 var columns = []column{
-	{"id", "VARCHAR"}, {"createdAt", "TIMESTAMP"}, {"customerId", "VARCHAR"}, {"amount", "DECIMAL(38,9)"},
+	{"id", "VARCHAR"}, {"createdAt", "TIMESTAMP"}, {"customerId", "VARCHAR"}, {"amount", "DECIMAL(18,2)"},
 	{"currency", "VARCHAR"}, {"status", "VARCHAR"}, {"method", "VARCHAR"}, {"country", "VARCHAR"},
 	{"description", "VARCHAR"}, {"metadata", "JSON"},
 }

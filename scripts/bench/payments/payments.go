@@ -41,7 +41,7 @@ type payment struct {
 	ID          string         `field:"id" key:"true"`
 	CreatedAt   time.Time      `field:"createdAt"`
 	CustomerID  string         `field:"customerId"`
-	Amount      record.Decimal `field:"amount" doc:"In currency, two digits."`
+	Amount      record.Decimal `field:"amount" decimal:"18,2" doc:"In currency, two digits."`
 	Currency    string         `field:"currency" doc:"ISO 4217."`
 	Status      string         `field:"status"`
 	Method      *string        `field:"method"`

@@ -98,7 +98,7 @@ func (c *Cloud) Run(ctx context.Context, r Request) (*Report, error) {
 // configured asks the function whether it has all it needs, before anybody talks
 // to the vendor.
 func configured(f *extract.Function, lookup func(string) (string, bool), now time.Time) error {
-	_, err := f.Open(lookup, extract.Invocation{Meter: &rest.Meter{}, Now: now})
+	src, err := f.Open(lookup, extract.Invocation{Meter: &rest.Meter{}, Now: now})
 	if err != nil {
 		return fault.Wrap(fault.Invalid, fmt.Errorf("function %s: %w", f.Name, err))
 	}
@@ -107,22 +107,29 @@ func configured(f *extract.Function, lookup func(string) (string, bool), now tim
 
 // report reads from the ledger how the slices of a run ended.
 func (c *Cloud) report(ctx context.Context, f *extract.Function, r Request, ticked []extract.Slice) (*Report, error) {
-	ledger, err := c.warehouse.Slices(ctx, f.Name, "")
-	if err != nil {
-		return nil, err
-	}
-	open, err := c.openRejects(ctx, f.Name)
-	if err != nil {
-		return nil, err
-	}
+	rep := &Report{Function: f.Name, Tables: []TableReport{}}
 	mine := map[id]bool{}
 	for _, s := range ticked {
 		mine[id{s.Table, s.ID}] = true
 	}
-	rep := &Report{Function: f.Name, Tables: []TableReport{}}
 	var all tally
+	err := c.sum(ctx, f, func(t extract.Table) bool { return wanted(r.Tables, t) }, mine, rep, &all)
+	rep.Outcome = all.outcome()
+	return rep, err
+}
+
+// sum adds the tables of a function to a report.
+func (c *Cloud) sum(ctx context.Context, f *extract.Function, wanted func(extract.Table) bool, mine map[id]bool, rep *Report, all *tally) error {
+	ledger, err := c.warehouse.Slices(ctx, f.Name, "")
+	if err != nil {
+		return err
+	}
+	open, err := c.openRejects(ctx, f.Name)
+	if err != nil {
+		return err
+	}
 	for _, t := range f.Tables {
-		if !wanted(r.Tables, t) {
+		if !wanted(t) {
 			continue
 		}
 		tr := TableReport{Table: t.Name}
@@ -135,13 +142,12 @@ func (c *Cloud) report(ctx context.Context, f *extract.Function, r Request, tick
 		}
 		m, err := c.warehouse.Mark(ctx, f.Name, t.Name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		tr.Mark = instant(m.At)
 		rep.Tables = append(rep.Tables, tr)
 	}
-	rep.Outcome = all.outcome()
-	return rep, nil
+	return nil
 }
 
 type id struct{ table, slice string }

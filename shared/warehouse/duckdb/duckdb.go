@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/duckdb/duckdb-go/v2"
@@ -125,9 +126,8 @@ func (Driver) Columns(ctx context.Context, conn *sql.Conn, schema, table string)
 	return cols, rows.Err()
 }
 
-// Stage makes a temporary view over the files. Nothing is copied: DuckDB reads
-// zstd NDJSON as fast as a table it would first have to write, and a view leaves
-// nothing behind.
+// Stage reads the zstd NDJSON once into a temporary table, which spills to disk
+// where memory ends: every further look at it is a scan of columns.
 func (d Driver) Stage(ctx context.Context, conn *sql.Conn, name string, cols []record.Column, files []string) error {
 	read, list := make([]string, len(cols)), make([]string, len(cols))
 	for i, c := range cols {
@@ -141,7 +141,7 @@ func (d Driver) Stage(ctx context.Context, conn *sql.Conn, name string, cols []r
 			list[i] = fmt.Sprintf("CAST(NULL AS %s) AS %s", d.Type(c), quote(c.Name))
 		}
 	}
-	q := "CREATE OR REPLACE TEMPORARY VIEW " + quote(name) + " AS SELECT " + strings.Join(list, ", ")
+	q := "CREATE OR REPLACE TEMPORARY TABLE " + quote(name) + " AS SELECT " + strings.Join(list, ", ")
 	if len(files) == 0 {
 		_, err := conn.ExecContext(ctx, q+" WHERE false")
 		return err
@@ -152,7 +152,22 @@ func (d Driver) Stage(ctx context.Context, conn *sql.Conn, name string, cols []r
 	}
 	q += fmt.Sprintf(" FROM read_json([%s], format = 'newline_delimited', compression = 'zstd', columns = {%s})", strings.Join(paths, ", "), strings.Join(read, ", "))
 	_, err := conn.ExecContext(ctx, q)
-	return err
+	return misfit(err)
+}
+
+var where = regexp.MustCompile(`in file "[^"]*?([^"/\\\\]+)", in (?:line|record/value) \d+`)
+
+// misfit says where a line does not fit its columns, and leaves out the value,
+// which DuckDB repeats.
+func misfit(err error) error {
+	if (Driver{}).Fault(err) != fault.Corrupt {
+		return err
+	}
+	at := where.FindString(err.Error())
+	if at == "" {
+		at = "in one of the parts"
+	}
+	return fault.New(fault.Corrupt, "a value does not fit its column %s", at)
 }
 
 // Replace fills a shadow table and renames it over the live one, all inside tx:

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestMain lets the test's own binary play the child processes.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && (os.Args[1] == roleVendor || os.Args[1] == roleMeasure) {
+		if err := run(context.Background(), os.Args[1:], os.Stdout); err != nil {
+			os.Stderr.WriteString(err.Error() + "\n")
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func TestBenchmarksSmall(t *testing.T) {
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"--rows", "5000", "--days", "2", "--big", "3000", "--runs", "1", "--json"}, &out); err != nil {
+		t.Fatal(err)
+	}
+	var r report
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int64{"rest": 5000, "file": 5000, "page": 3000}
+	for _, b := range r.Results {
+		if b.Ours == nil || b.Ours.Rows != want[b.Name] {
+			t.Errorf("%s: ours is %+v, want %d rows", b.Name, b.Ours, want[b.Name])
+		}
+		if b.Name != "page" && (b.Floor == nil || b.Floor.Rows != want[b.Name] || b.Ratio <= 0) {
+			t.Errorf("%s: floor is %+v, ratio %g, want %d rows and a ratio", b.Name, b.Floor, b.Ratio, want[b.Name])
+		}
+		delete(want, b.Name)
+	}
+	if len(want) > 0 {
+		t.Errorf("not measured: %v", want)
+	}
+}
+
+func TestTable(t *testing.T) {
+	r := report{Machine: "a machine", Results: []result{
+		{Name: "rest", Doc: "pages", Ours: &sample{1000, 2, 300}, Floor: &sample{1000, 1, 200}, Ratio: 2},
+		{Name: "page", Doc: "one page", Ours: &sample{500, 1, 0}},
+	}}
+	var out strings.Builder
+	if err := r.print(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"2.00    1.00   2.00     500", "1.00        –      –     500         –          –", "pages\n", "a machine\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, out.String())
+		}
+	}
+}
+
+func TestNonsenseIsRefused(t *testing.T) {
+	for _, args := range [][]string{{"--rows", "1", "--days", "2"}, {"--runs", "0"}, {"--big", "0"}} {
+		if err := run(t.Context(), args, new(bytes.Buffer)); err == nil {
+			t.Errorf("bench %v: got no error", args)
+		}
+	}
+}

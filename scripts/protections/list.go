@@ -1,0 +1,70 @@
+package main
+
+// protections is the list. Each entry is a claim of the README's.
+var protections = []protection{
+	{
+		name: "extract: rows of a broken page",
+		file: "shared/extract/finish.go",
+		old:  `if o.sincePage == 0 && o.p.Cursor`,
+		new:  `if o.p.Cursor`,
+		pkg:  "./shared/extract", test: "TestBrokenPage",
+	},
+	{
+		name: "extract: repeated message",
+		file: "shared/extract/engine.go",
+		old:  `case row.Attempt > s.Attempt &&`,
+		new:  `case false && row.Attempt > s.Attempt &&`,
+		pkg:  "./shared/extract", test: "TestMessageTwice",
+	},
+	{
+		name: "extract: quota that is used up",
+		file: "shared/extract/engine.go",
+		old:  `case row.State == warehouse.Paused && time.Now().Before(row.Until):`,
+		new:  `case false:`,
+		pkg:  "./shared/extract", test: "TestPausedWaits",
+	},
+	{
+		name: "extract: staged is not read again",
+		file: "shared/extract/engine.go",
+		old:  `case row.State == warehouse.Staged:`,
+		new:  `case false:`,
+		pkg:  "./shared/extract", test: "TestStagedIsAnnouncedAgain",
+	},
+	{
+		name: "extract: stop before the deadline",
+		file: "shared/extract/out.go",
+		old:  `short = time.Until(d) < 2*o.slowest`,
+		new:  `short = false && d.IsZero()`,
+		pkg:  "./shared/extract", test: "TestDeadlineContinues",
+	},
+	{
+		name: "extract: progress survives a kill",
+		file: "shared/extract/finish.go",
+		old:  `row.Cursor = string(body)`,
+		new:  `row.Cursor, body = "", nil`,
+		pkg:  "./shared/extract", test: "TestKilledAnywhere/after_part",
+	},
+	{
+		name: "load: older fence stops",
+		file: "shared/load/load.go",
+		old:  `if row.Fence > m.Fence {`,
+		new:  `if false {`,
+		pkg:  "./shared/load", test: "TestStaleBeforeWork",
+	},
+	{
+		name: "load: publishes again",
+		file: "shared/load/load.go",
+		old:  `			err = e.publish(ctx, m, res)`,
+		new: `			if !res.Again {
+				err = e.publish(ctx, m, res)
+			}`,
+		pkg: "./shared/extract", test: "TestKilledAnywhere/after_commit_before_publish",
+	},
+	{
+		name: "load: rows are counted",
+		file: "shared/load/judge.go",
+		old:  `if rows != m.RowsStaged {`,
+		new:  `if false {`,
+		pkg:  "./shared/load", test: "TestBadParts",
+	},
+}
