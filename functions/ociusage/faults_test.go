@@ -2,6 +2,7 @@ package ociusage_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -15,8 +16,8 @@ import (
 	"github.com/millrace-data/millrace/shared/rest/resttest"
 )
 
-// TestBrokenFiles damages one of three files. It must fail, or reject what is
-// wrong, and the others must load as if nothing were.
+// TestBrokenFiles damages one of two files. It must fail, or reject what is wrong,
+// and the other must load as if nothing were.
 func TestBrokenFiles(t *testing.T) {
 	edit := func(e ...ociusagetest.Edit) func(*bench, string) {
 		return func(b *bench, name string) { b.twin.Edit(name, e...) }
@@ -48,7 +49,7 @@ func TestBrokenFiles(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := start(t, ociusagetest.Options{Seed: 3})
-			names := b.twin.Generate(ociusagetest.Plan{Table: "cost_report", From: march, Files: 3, Rows: 40})
+			names := b.twin.Generate(ociusagetest.Plan{Table: "cost_report", From: march, Files: 2, Rows: 40})
 			c.spoil(b, names[1])
 			for _, o := range b.run(t, "cost_report") {
 				if o.Slice.Object.Name != names[1] {
@@ -61,12 +62,12 @@ func TestBrokenFiles(t *testing.T) {
 					t.Errorf("got %s, %d rejected, %v: %v\nwant %s, %d rejected, %s: …%s…", o.State, o.Rejected, kind(o.Err), o.Err, c.state, c.rejected, c.kind, c.says)
 				}
 			}
-			want := "80"
+			want := "40"
 			if c.state == "staged" {
-				want = "120"
+				want = "80"
 			}
 			if c.rejected > 0 || c.name == "row without a reference" {
-				want = "119"
+				want = "79"
 			}
 			if got := b.Rows(t, `SELECT count(*) FROM oci.cost_report`); got[0] != want {
 				t.Errorf("got %s rows in the warehouse, want %s", got[0], want)
@@ -166,6 +167,30 @@ func TestErrorsCarryTheRequestID(t *testing.T) {
 	_, err := b.Extract.Tick(t.Context(), ociusage.Function, extract.Request{Now: april})
 	if err == nil || !strings.Contains(err.Error(), "opc-request-id iad-1:twin") {
 		t.Errorf("got %v, want Oracle's request id in it", err)
+	}
+}
+
+// TestRedirects sends the client to another host, which must not get a signature.
+func TestRedirects(t *testing.T) {
+	var signature string
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		signature = r.Header.Get("Authorization")
+		http.NotFound(w, r)
+	}))
+	defer elsewhere.Close()
+	home := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusFound))
+	defer home.Close()
+	s, err := ociusage.Function.Open(env.Map(ociusagetest.Env(home.URL)), extract.Invocation{Meter: &rest.Meter{}, Scratch: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range s.(extract.Lister).Objects(t.Context(), "cost_report") {
+		if err == nil {
+			t.Error("got objects, want an error")
+		}
+	}
+	if signature != "" {
+		t.Error("the other host got a signature")
 	}
 }
 

@@ -223,7 +223,7 @@ func (s *source) Read(ctx context.Context, slice extract.Slice, out *extract.Out
 	if err := whole(body, o); err != nil {
 		return err
 	}
-	if err = nil; err == nil {
+	if err = has(body.Keep(), f.header); err == nil {
 		err = out.CSV(body.Keep(), f.csv)
 	}
 	if fault.Of(err) == fault.Corrupt {

@@ -80,7 +80,7 @@ func (b *bench) balanced(t *testing.T, table string) {
 func TestAllReportsBalance(t *testing.T) {
 	b := start(t, ociusagetest.Options{Seed: 1, PageSize: 3})
 	for table := range amounts {
-		b.twin.Generate(ociusagetest.Plan{Table: table, From: march, Files: 8, Rows: 150, Parts: 2})
+		b.twin.Generate(ociusagetest.Plan{Table: table, From: march, Files: 4, Rows: 150, Parts: 2})
 	}
 	for _, o := range b.run(t) {
 		if o.State != "staged" {

@@ -66,21 +66,22 @@ func refusal(status int, h http.Header, body []byte) error {
 		Code string `json:"code"`
 	}
 	_ = json.Unmarshal(body, &e) // no code is as good as a strange one
-	code := e.Code[:min(len(e.Code), 100)]
-	id := h.Get("Opc-Request-Id")
+	say := func(kind error, text string) error {
+		return fault.New(kind, "status %d %.100q: %s; opc-request-id %s", status, e.Code, text, h.Get("Opc-Request-Id"))
+	}
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return fault.New(fault.Auth, "status %d (%s): Oracle does not accept the signature: check OCI_USER, OCI_FINGERPRINT, OCI_PRIVATE_KEY and this machine's clock; opc-request-id %s", status, code, id)
-	case status == http.StatusNotFound && code == "ObjectNotFound":
-		return fault.New(fault.NotFound, "status 404 (%s): the object is gone since it was listed; Oracle keeps reports for a year; opc-request-id %s", code, id)
+		return say(fault.Auth, "Oracle does not accept the signature: check OCI_USER, OCI_FINGERPRINT, OCI_PRIVATE_KEY and this machine's clock")
+	case status == http.StatusNotFound && e.Code == "ObjectNotFound":
+		return say(fault.NotFound, "the object is gone since it was listed; Oracle keeps reports for a year")
 	case status == http.StatusNotFound:
-		return fault.New(fault.Auth, "status 404 (%s): Oracle shows no such bucket: check the policy (endorse group … to read objects in tenancy usage-report), that OCI_REGION is the home region, and the tenancy OCID; opc-request-id %s", code, id)
+		return say(fault.Auth, "Oracle shows no such bucket: check the policy (endorse group … to read objects in tenancy usage-report), that OCI_REGION is the home region, and the tenancy OCID")
 	case status == http.StatusPreconditionFailed:
-		return fault.New(fault.NotFound, "status 412 (%s): the object changed since it was listed; list again, the new version is a slice of its own; opc-request-id %s", code, id)
-	case status == http.StatusConflict, status >= 500 && status != http.StatusNotImplemented && h.Get("Retry-After") == "":
-		return fault.New(fault.Transient, "status %d (%s); opc-request-id %s", status, code, id)
-	case status >= 400 && status < 500 && status != http.StatusTooManyRequests && status != http.StatusRequestTimeout && status != http.StatusTooEarly:
-		return fault.New(fault.Invalid, "status %d (%s); opc-request-id %s", status, code, id)
+		return say(fault.NotFound, "the object changed since it was listed; list again, the new version is a slice of its own")
+	case status == http.StatusConflict || status == http.StatusInternalServerError:
+		return say(fault.Transient, "Oracle could not answer")
+	case status == http.StatusBadRequest:
+		return say(fault.Invalid, "Oracle does not take this request")
 	}
-	return nil
+	return nil // what package rest makes of it, Retry-After included
 }

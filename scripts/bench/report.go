@@ -37,6 +37,10 @@ type result struct {
 // measureAll makes the export, starts the vendor and measures what only names, or
 // everything.
 func measureAll(ctx context.Context, s settings, runs int, only string) (r *report, err error) {
+	chosen, err := choose(only)
+	if err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp("", "millrace-bench-")
 	if err != nil {
 		return nil, err
@@ -57,10 +61,7 @@ func measureAll(ctx context.Context, s settings, runs int, only string) (r *repo
 	}()
 	s.URL = url
 	r = &report{Machine: machine(ctx), Rows: s.Rows}
-	for _, b := range benchmarks {
-		if only != "" && b.name != only {
-			continue
-		}
+	for _, b := range chosen {
 		one, err := b.measure(ctx, s, runs)
 		if err != nil {
 			return nil, err
@@ -68,6 +69,21 @@ func measureAll(ctx context.Context, s settings, runs int, only string) (r *repo
 		r.Results = append(r.Results, one)
 	}
 	return r, nil
+}
+
+// choose returns the benchmark of a name, or all of them for no name.
+func choose(name string) ([]benchmark, error) {
+	var names []string
+	for _, b := range benchmarks {
+		if b.name == name {
+			return []benchmark{b}, nil
+		}
+		names = append(names, b.name)
+	}
+	if name != "" {
+		return nil, fmt.Errorf("there is no benchmark %q; known are %s", name, strings.Join(names, ", "))
+	}
+	return benchmarks, nil
 }
 
 func (b benchmark) measure(ctx context.Context, s settings, runs int) (r result, err error) {

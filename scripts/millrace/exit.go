@@ -36,6 +36,7 @@ var exits = map[outcome]int{
 	local.Paused:  exitPaused,
 	local.Refused: exitRefused,
 	local.Partial: exitPartial,
+	unwell:        exitUsage,
 }
 
 func exitCode(err error) int {

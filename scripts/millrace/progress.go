@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace-data/millrace/shared/extract"
+	"github.com/millrace-data/millrace/shared/load"
 )
 
 // progress tells people who wait how far a run is: one line that changes on a
@@ -17,6 +18,7 @@ type progress struct {
 
 	mu     sync.Mutex
 	slices map[string]extract.Progress
+	loaded int64 // rows
 	shown  bool
 
 	began time.Time
@@ -33,6 +35,15 @@ func (p *progress) see(e extract.Progress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.slices[e.Table+"\x00"+e.Slice] = e
+}
+
+// load takes what the load engine reports.
+func (p *progress) load(o load.Outcome) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !o.Again {
+		p.loaded += o.Rows
+	}
 }
 
 func (p *progress) start() {
@@ -92,8 +103,12 @@ func (p *progress) line(elapsed time.Duration) string {
 			quota = s.QuotaLeft
 		}
 	}
-	line := fmt.Sprintf("%s  %s rows  %s rows/s  %s pages  %s requests", spell(elapsed.Round(time.Second)), figure(rows),
-		figure(int64(float64(rows)/max(elapsed.Seconds(), 0.001))), figure(pages), figure(requests))
+	line := fmt.Sprintf("%s  %s rows read  %s rows/s  %s loaded", spell(elapsed.Round(time.Second)), figure(rows),
+		figure(int64(float64(rows)/max(elapsed.Seconds(), 0.001))), figure(p.loaded))
+	if pages > 0 { // files have none to speak of
+		line += "  " + figure(pages) + " pages"
+	}
+	line += "  " + figure(requests) + " requests"
 	if quota >= 0 {
 		line += "  quota left " + figure(quota)
 	}

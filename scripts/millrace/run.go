@@ -151,7 +151,7 @@ func (a *app) open(ctx context.Context, now time.Time, deadline time.Duration, w
 		return nil, err
 	}
 	return local.Open(ctx, local.Options{Home: a.home, Env: a.env, Functions: a.functions, Log: a.log(), Now: clock,
-		Progress: watch.see, Deadline: deadline, Point: point})
+		Progress: watch.see, Loaded: watch.load, Deadline: deadline, Point: point})
 }
 
 // report prints how a run ended.

@@ -32,6 +32,7 @@ type Encoder struct {
 	row  int64 // JSON rows seen; tells which columns an extra filled
 	next []int // [last+1] is the column that followed column last in the row before
 	dec  jsontext.Decoder
+	opts []jsontext.Options
 	buf  bytes.Buffer
 	text []byte // an unquoted string
 	num  []byte // a number on its way to a time
@@ -48,12 +49,14 @@ type column struct {
 	prefix []byte // ,"name":
 	seen   bool   // by any row or header
 	given  int64  // the last row in which an extra filled it
+	sent   int64  // the last row in which the vendor did
 	hidden bool   // one of ours, not of the table
 }
 
 // NewEncoder makes an encoder for the rows of t.
 func NewEncoder(t record.Table) *Encoder {
-	e := &Encoder{table: t, byField: map[string]int{}, byName: map[string]int{}, drift: map[string]struct{}{}, next: []int{0}}
+	e := &Encoder{table: t, byField: map[string]int{}, byName: map[string]int{}, drift: map[string]struct{}{}, next: []int{0},
+		opts: []jsontext.Options{jsontext.AllowDuplicateNames(true)}} // repeated checks for itself, faster
 	for _, c := range t.Columns {
 		e.add(c)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/record"
 )
 
 // JSON appends the line for one vendor object to dst, with its newline. Members
@@ -48,7 +49,7 @@ func (e *Encoder) JSON(dst, raw []byte, extra ...Field) ([]byte, *Reject, error)
 // does not fit, because a row that is broken further on is an error.
 func (e *Encoder) members(dst, raw []byte) (_ []byte, bad *Reject, err error) {
 	e.buf = *bytes.NewBuffer(raw)
-	e.dec.Reset(&e.buf)
+	e.dec.Reset(&e.buf, e.opts...)
 	if t, err := e.dec.ReadToken(); err != nil || t.Kind() != '{' {
 		return dst, nil, errors.Join(errNoObject, err)
 	}
@@ -69,7 +70,10 @@ func (e *Encoder) members(dst, raw []byte) (_ []byte, bad *Reject, err error) {
 			continue
 		}
 		c := &e.columns[i]
-		last, c.seen = i, true
+		if c.repeated(e.row, value) {
+			return dst, nil, strict(raw)
+		}
+		last, c.seen, c.sent = i, true, e.row
 		if c.given == e.row || bad != nil {
 			continue
 		}
@@ -78,12 +82,28 @@ func (e *Encoder) members(dst, raw []byte) (_ []byte, bad *Reject, err error) {
 			bad = misfit(c)
 		}
 	}
-	if err := e.end(); err != nil || bad != nil || len(e.rest) == 0 {
+	if err := e.end(); err != nil || len(e.rest) == 0 {
 		return dst, bad, err
 	}
 	e.rest[0] = '{'
-	dst, _ = appendQuoted(append(dst, e.columns[e.extra].prefix...), append(e.rest, '}'))
-	return dst, nil, nil
+	e.rest = append(e.rest, '}')
+	if !jsontext.Value(e.rest).IsValid() {
+		return dst, nil, strict(raw)
+	}
+	dst, _ = appendQuoted(append(dst, e.columns[e.extra].prefix...), e.rest)
+	return dst, bad, nil
+}
+
+// repeated reports whether a member stands twice in the row, or within a document,
+// which some warehouses do not parse then.
+func (c *column) repeated(row int64, value jsontext.Value) bool {
+	return c.sent == row || c.Type == record.Document && !value.IsValid()
+}
+
+// strict returns what is wrong with raw when no name may stand twice.
+func strict(raw []byte) error {
+	_, err := jsontext.NewDecoder(bytes.NewReader(raw)).ReadValue()
+	return errors.Join(errNoObject, err)
 }
 
 var errNoObject = errors.New("no object")

@@ -3,7 +3,6 @@ package part
 import (
 	"bytes"
 	"strconv"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -71,18 +70,16 @@ func (e *Encoder) appendText(dst []byte, c *column, text []byte) (_ []byte, ok b
 // appendEpoch appends a JSON number as a point in time.
 func (e *Encoder) appendEpoch(dst []byte, c *column, raw []byte) ([]byte, bool) {
 	t, ok := e.epoch(raw)
-	if !ok || t.Year() < 1 || t.Year() > 9999 {
+	if !ok {
 		return dst, false
-	}
-	if c.Type == record.Date && !t.Equal(t.Truncate(24*time.Hour)) {
-		return dst, false
-	}
-	format := timestampFormat
-	if c.Type == record.Date {
-		format = dateFormat
 	}
 	dst = append(append(dst, c.prefix...), '"')
-	return append(t.AppendFormat(dst, format), '"'), true
+	if c.Type == record.Date {
+		dst, ok = appendMidnight(dst, t)
+	} else {
+		dst, ok = appendTime(dst, t)
+	}
+	return append(dst, '"'), ok
 }
 
 // appendInteger takes every way to write an integer of 64 bits, also 1e3 and 2.0.

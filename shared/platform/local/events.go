@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	deliveries   = 5    // of one event, then its slice has failed
-	outstanding  = 1000 // messages pulled ahead; those that may run are counted by slots
+	deliveries  = 5    // of one event, then its slice has failed
+	outstanding = 1000 // messages pulled ahead; those that may run are counted by slots
 )
 
 // serve pulls from the subscriptions until the cloud is closed.
@@ -133,7 +133,10 @@ func (c *Cloud) Deliver(ctx context.Context, function string, event []byte) erro
 	ctx, cancel := context.WithTimeout(ctx, c.deadline)
 	defer cancel()
 	if f == nil {
-		_, err := load.Handle(ctx, c.load, event)
+		outcomes, err := load.Handle(ctx, c.load, event)
+		for _, o := range outcomes {
+			c.loaded(o)
+		}
 		return err
 	}
 	return c.read(ctx, f, event)

@@ -47,6 +47,7 @@ type Options struct {
 	Log       *slog.Logger           // nil = silence
 	Now       func() time.Time       // the clock of loads; nil = time.Now
 	Progress  func(extract.Progress) // called at pages, by several goroutines; nil = nobody looks
+	Loaded    func(load.Outcome)     // called after each manifest, by several goroutines; nil = nobody looks
 	Deadline  time.Duration          // of one invocation; 0 = MILLRACE_DEADLINE, or 9m
 	Point     func(name string)      // crash points, for tests and the demo
 	Backoff   time.Duration          // before the second delivery of an event, ×4 for each one more; 0 = 200ms
@@ -68,6 +69,7 @@ type Cloud struct {
 	extract   *extract.Engine
 	load      *load.Engine
 
+	loaded func(load.Outcome)
 	flight *flight
 	slots  map[string]chan struct{} // by function: one token per handler that may run
 	costs  costs
@@ -91,7 +93,7 @@ func Open(ctx context.Context, o Options) (*Cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cloud{places: p, env: o.Env, log: o.Log, deadline: o.Deadline, backoff: o.Backoff, flight: newFlight(),
+	c := &Cloud{places: p, env: o.Env, log: o.Log, deadline: o.Deadline, backoff: o.Backoff, loaded: o.Loaded, flight: newFlight(),
 		functions: map[string]*extract.Function{}, slots: map[string]chan struct{}{loadfunction.Name: make(chan struct{}, loads)}}
 	for _, f := range o.Functions {
 		c.functions[f.Name] = f
@@ -114,6 +116,9 @@ func (c *Cloud) defaults(o *Options) {
 	}
 	if c.backoff == 0 {
 		c.backoff = 200 * time.Millisecond
+	}
+	if c.loaded == nil {
+		c.loaded = func(load.Outcome) {}
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
+	"github.com/millrace-data/millrace/shared/env"
 	"github.com/millrace-data/millrace/shared/extract"
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/rest"
@@ -74,7 +76,7 @@ func (c *Cloud) Run(ctx context.Context, r Request) (*Report, error) {
 	if r.Now.IsZero() {
 		r.Now = began.UTC()
 	}
-	if err := configured(f, c.env, r.Now); err != nil {
+	if err := Configured(f, c.env, r.Now); err != nil {
 		return nil, err
 	}
 	before := c.costs.of(f.Name)
@@ -95,12 +97,15 @@ func (c *Cloud) Run(ctx context.Context, r Request) (*Report, error) {
 	return rep, settled
 }
 
-// configured asks the function whether it has all it needs, before anybody talks
-// to the vendor.
-func configured(f *extract.Function, lookup func(string) (string, bool), now time.Time) error {
+// Configured asks a function whether it has all it needs, without talking to the
+// vendor. What is missing is one fault.Invalid.
+func Configured(f *extract.Function, lookup env.Lookup, now time.Time) error {
 	src, err := f.Open(lookup, extract.Invocation{Meter: &rest.Meter{}, Now: now})
 	if err != nil {
 		return fault.Wrap(fault.Invalid, fmt.Errorf("function %s: %w", f.Name, err))
+	}
+	if c, ok := src.(io.Closer); ok {
+		return c.Close()
 	}
 	return nil
 }

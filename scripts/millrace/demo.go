@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace-data/millrace/shared/platform/local"
+)
+
+func (a *app) demoCommand() *cobra.Command {
+	return &cobra.Command{Use: "demo", Short: "See it work: two vendors, kill -9, exactly once; no account needed", Args: cobra.NoArgs,
+		Long: `Load two vendors whose twins run on loopback, kill the process with SIGKILL in the
+middle of a page and in the middle of a commit, go on, and compare every table with
+what the vendors hold. It uses the folder "demo" inside the home, and empties that
+folder first.`,
+		RunE: func(c *cobra.Command, _ []string) error { return a.demo(c.Context()) }}
+}
+
+// demo is a day in the life of two functions.
+type demo struct {
+	a       *app
+	home    string
+	program string
+	twins   *twins
+}
+
+// demoNow is the clock of all runs, a little after the last day the twins hold.
+var demoNow = time.Date(2025, 1, 31, 6, 0, 0, 0, time.UTC)
+
+// act is a run that dies and the run that follows.
+type act struct {
+	function string
+	crash    string // POINT:N
+	where    string // the point in words
+}
+
+var acts = []act{
+	{"thoughtindustries", "after_page:400", "in the middle of a page of the vendor"},
+	{"ociusage", "in_tx_before_fence:4", "in the middle of a commit to the warehouse"},
+}
+
+func (a *app) demo(ctx context.Context) error {
+	p, err := local.Locate(a.env, a.home)
+	if err != nil {
+		return err
+	}
+	d := demo{a: a, home: filepath.Join(p.Home, "demo")}
+	if d.program, err = os.Executable(); err != nil {
+		return fmt.Errorf("find our own program: %w", err)
+	}
+	d.say("Folder %s is emptied; the demo keeps to it.", d.home)
+	if err := os.RemoveAll(d.home); err != nil {
+		return fmt.Errorf("empty the demo's folder: %w", err)
+	}
+	if d.twins, err = openTwins(); err != nil {
+		return err
+	}
+	defer d.twins.close()
+	d.say("Two vendors on loopback hold %s rows: an academy (Thought Industries) and a cloud's bills (Oracle).", figure(d.twins.rows()))
+	for _, act := range acts {
+		if err := d.play(ctx, act); err != nil {
+			return err
+		}
+	}
+	return d.epilogue(ctx)
+}
+
+func (d demo) say(format string, args ...any) {
+	fmt.Fprintf(d.a.err, format+"\n", args...)
+}
+
+// play runs a function, which dies, and runs it again.
+func (d demo) play(ctx context.Context, act act) error {
+	d.say("\n$ millrace run %s", act.function)
+	err := d.child(ctx, crashVariable+"="+act.crash, "run", act.function)
+	if killed(err) {
+		d.say("The process killed itself with SIGKILL %s (%s).", act.where, act.crash)
+	} else if err != nil {
+		return err
+	} else {
+		return fmt.Errorf("demo: %s was to die at %s and did not", act.function, act.crash)
+	}
+	d.say("\n$ millrace run %s      # the same command again", act.function)
+	return d.child(ctx, "", "run", act.function)
+}
+
+// child runs this program in the demo's folder. Its results go to our stderr: our
+// stdout has the demo's own.
+func (d demo) child(ctx context.Context, extra string, args ...string) error {
+	if args[0] == "run" {
+		args = append(args, "--now", demoNow.Format(time.RFC3339))
+	}
+	cmd := exec.CommandContext(ctx, d.program, append([]string{"--home", d.home}, args...)...)
+	cmd.Env = append(plain(os.Environ()), d.twins.env...)
+	if extra != "" {
+		cmd.Env = append(cmd.Env, extra)
+	}
+	cmd.Stdout, cmd.Stderr = d.a.err, d.a.err
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("demo: millrace %s: %w", strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+// plain leaves out what would lead the demo away from its own folder and twins.
+func plain(environ []string) (out []string) {
+	for _, pair := range environ {
+		if !strings.HasPrefix(pair, "MILLRACE_") && !strings.HasPrefix(pair, "OCI_") && !strings.HasPrefix(pair, "THOUGHT_INDUSTRIES_") {
+			out = append(out, pair)
+		}
+	}
+	return out
+}
+
+func killed(err error) bool {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
+var demoQueries = []string{
+	`select product_service as service, count(*) as rows, cast(sum(cost_my_cost) as decimal(18,2)) as cost, cost_currency_code as currency from oci.cost_report group by all order by cost desc limit 5`,
+	`select cast(timestamp as date) as day, count(*) as logins, count(distinct "user") as people from thought_industries.logins group by 1 order by 1 desc limit 5`,
+}
+
+// epilogue shows the state and some data, and compares.
+func (d demo) epilogue(ctx context.Context) error {
+	d.say("\n$ millrace status")
+	if err := d.child(ctx, "", "status", "--now", demoNow.Format(time.RFC3339)); err != nil {
+		return err
+	}
+	for _, q := range demoQueries {
+		d.say("\n$ millrace query '%s'", q)
+		if err := d.child(ctx, "", "query", q); err != nil {
+			return err
+		}
+	}
+	d.say("")
+	v, err := d.compare(ctx)
+	if err != nil {
+		return err
+	}
+	if err := d.a.verdict(v); err != nil {
+		return err
+	}
+	d.say("\nThe warehouse is %s. Try next:", v.Warehouse)
+	d.say("  millrace --home %s query \"select * from millrace.slices limit 5\"", d.home)
+	d.say("  millrace --home %s status", d.home)
+	d.say("  millrace doctor        # what your own vendors need")
+	if !v.Equal {
+		return outcome(local.Failed)
+	}
+	return nil
+}

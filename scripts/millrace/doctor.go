@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace-data/millrace/shared/platform/local"
+)
+
+// finding is one check of doctor.
+type finding struct {
+	Check   string `json:"check"`
+	Verdict string `json:"verdict"` // ok, warn or fail
+	Detail  string `json:"detail"`
+}
+
+const (
+	fine  = "ok"
+	warn  = "warn"
+	fails = "fail"
+)
+
+func (a *app) doctorCommand() *cobra.Command {
+	return &cobra.Command{Use: "doctor", Short: "Check folders, warehouse and configuration", Args: cobra.NoArgs,
+		Long: `Check that the folders can be written to, that the warehouse opens and who holds
+it, that there is room on the disk, and which functions are configured. No vendor
+is asked anything. A function without any of its variables is a warning, one with
+only some of them a failure. Exit code 2 if something fails.`,
+		RunE: func(c *cobra.Command, _ []string) error { return a.doctor(c.Context()) }}
+}
+
+func (a *app) doctor(ctx context.Context) error {
+	found := a.examine(ctx)
+	failed := false
+	for _, f := range found {
+		failed = failed || f.Verdict == fails
+	}
+	if err := a.showFindings(found); err != nil {
+		return err
+	}
+	if failed {
+		return outcome(unwell)
+	}
+	return nil
+}
+
+// unwell is doctor's outcome: configuration that cannot work.
+const unwell = "unwell"
+
+func (a *app) showFindings(found []finding) error {
+	if a.json {
+		return a.print(map[string]any{"checks": found})
+	}
+	a.answered = true
+	g := newGrid("CHECK", "VERDICT", "DETAIL")
+	for _, f := range found {
+		g.row(f.Check, f.Verdict, f.Detail)
+	}
+	return g.write(a.out)
+}
+
+func (a *app) examine(ctx context.Context) []finding {
+	p, err := local.Locate(a.env, a.home)
+	if err != nil {
+		return []finding{verdict("environment", "", err)}
+	}
+	found := []finding{
+		verdict("home", p.Home, writable(p.Home)),
+		verdict("stage", p.Stage, writable(p.Stage)),
+		verdict("scratch", p.Scratch, writable(p.Scratch)),
+		disk(p.Home),
+		a.examineWarehouse(ctx, p),
+		{"deadline", fine, p.Deadline.String() + " for one invocation"},
+	}
+	for _, f := range a.functions {
+		err := local.Configured(f, a.env, time.Now().UTC())
+		v := verdict("function "+f.Name, "configured", err)
+		v.Verdict = a.severity(f.Name, err)
+		found = append(found, v)
+	}
+	return found
+}
+
+func verdict(check, detail string, err error) finding {
+	if err != nil {
+		return finding{check, fails, short(err.Error(), 2000)}
+	}
+	return finding{check, fine, detail}
+}
+
+// severity is a warning for a function that nobody began to configure: nearly all
+// installations use some functions only.
+func (a *app) severity(function string, err error) string {
+	if err == nil {
+		return fine
+	}
+	set := 0
+	counting := func(key string) (string, bool) {
+		v, ok := a.env(key)
+		if ok && v != "" {
+			set++
+		}
+		return v, ok
+	}
+	f, ferr := a.function(function)
+	if ferr != nil {
+		return fails
+	}
+	_ = local.Configured(f, counting, time.Now().UTC())
+	if set == 0 {
+		return warn
+	}
+	return fails
+}
+
+// writable tries it: permissions alone do not tell.
+func writable(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("%w: set MILLRACE_HOME or MILLRACE_STAGE to a folder you may write to", err)
+	}
+	f, err := os.CreateTemp(dir, ".doctor-*")
+	if err != nil {
+		return fmt.Errorf("%w: set MILLRACE_HOME or MILLRACE_STAGE to a folder you may write to", err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+func (a *app) examineWarehouse(ctx context.Context, p local.Places) finding {
+	w, err := local.OpenWarehouse(ctx, p)
+	if err != nil {
+		return verdict("warehouse", "", err)
+	}
+	defer w.Close()
+	size := int64(0)
+	if info, err := os.Stat(p.Warehouse); err == nil {
+		size = info.Size()
+	}
+	return finding{"warehouse", fine, fmt.Sprintf("%s, %s", p.Warehouse, bytes(size))}
+}
+
+// roomMin is what a large slice needs on its way through scratch, stage and the
+// warehouse's spill folder.
+const roomMin = 2 << 30 // bytes
+
+func disk(dir string) finding {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return finding{"disk", warn, "free space is unknown: " + err.Error()}
+	}
+	free := int64(s.Bavail) * int64(s.Bsize)
+	if free < roomMin {
+		return finding{"disk", warn, bytes(free) + " free; a large slice may need " + bytes(roomMin)}
+	}
+	return finding{"disk", fine, bytes(free) + " free"}
+}
+
+func bytes(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+}
