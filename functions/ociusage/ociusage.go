@@ -140,8 +140,10 @@ func open(lookup env.Lookup, in extract.Invocation) (extract.Source, error) {
 	}
 	o := rest.Options{BaseURL: s.endpoint, Meter: in.Meter, Scratch: in.Scratch,
 		Transport: s, Timeout: tryTime, Classify: refusal}
-	_, err = rest.New(o) // says what is wrong with the address before anything is read
-	return &source{tenancy: c.Tenancy, opts: o, conns: t}, err
+	if _, err := rest.New(o); err != nil { // better now than at the first request
+		return nil, err
+	}
+	return &source{tenancy: c.Tenancy, opts: o, conns: t}, nil
 }
 
 // Objects lists the files of a table. Its errors never mean "no data": no files
@@ -185,7 +187,7 @@ func (s *source) page(ctx context.Context, prefix, start string) (out []extract.
 		return err
 	})
 	if token := info["nextStartWith"]; err == nil && len(token) > 0 {
-		err = json.Unmarshal(token, &next)
+		err = fault.Wrap(fault.Corrupt, json.Unmarshal(token, &next))
 	}
 	if err == nil && next != "" && next <= start {
 		err = fault.New(fault.Corrupt, "the list of %s does not move on: its next page begins at %q, this one at %q", prefix, next, start)

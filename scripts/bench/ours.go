@@ -41,10 +41,6 @@ func fileOurs(ctx context.Context, s settings, dir string) (int64, error) {
 	return ours(ctx, payments.Export(), s.URL, dir, extract.Request{})
 }
 
-func pageOurs(ctx context.Context, s settings, dir string) (int64, error) {
-	return ours(ctx, payments.Function(), s.URL+"/big", dir, days(1))
-}
-
 // days asks for the first n days of payments.
 func days(n int) extract.Request {
 	to := payments.Since.AddDate(0, 0, n)

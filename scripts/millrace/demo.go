@@ -14,12 +14,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace-data/millrace/shared/platform/local"
+	"github.com/millrace-data/millrace/shared/warehouse"
 )
 
 func (a *app) demoCommand() *cobra.Command {
 	return &cobra.Command{Use: "demo", Short: "See it work: two vendors, kill -9, exactly once; no account needed", Args: cobra.NoArgs,
 		Long: `Load two vendors whose twins run on loopback, kill the process with SIGKILL in the
-middle of a page and in the middle of a commit, go on, and compare every table with
+middle of a slice and in the middle of a commit, go on, and compare every table with
 what the vendors hold. It uses the folder "demo" inside the home, and empties that
 folder first.`,
 		RunE: func(c *cobra.Command, _ []string) error { return a.demo(c.Context()) }}
@@ -44,7 +45,7 @@ type act struct {
 }
 
 var acts = []act{
-	{"thoughtindustries", "after_page:400", "in the middle of a page of the vendor"},
+	{"thoughtindustries", "after_page:400", "between two pages of a slice"},
 	{"ociusage", "in_tx_before_fence:4", "in the middle of a commit to the warehouse"},
 }
 
@@ -83,7 +84,9 @@ func (d demo) play(ctx context.Context, act act) error {
 	d.say("\n$ millrace run %s", act.function)
 	err := d.child(ctx, crashVariable+"="+act.crash, "run", act.function)
 	if killed(err) {
-		d.say("The process killed itself with SIGKILL %s (%s).", act.where, act.crash)
+		if err := d.obituary(ctx, act); err != nil {
+			return err
+		}
 	} else if err != nil {
 		return err
 	} else {
@@ -92,6 +95,31 @@ func (d demo) play(ctx context.Context, act act) error {
 	d.say("\n$ millrace run %s      # the same command again", act.function)
 	return d.child(ctx, "", "run", act.function)
 }
+
+// obituary says what the dead process left: the ledger, and no half slice.
+func (d demo) obituary(ctx context.Context, act act) error {
+	w, err := local.OpenWarehouse(ctx, local.Places{Warehouse: d.warehouse()})
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	ledger, err := w.Slices(ctx, act.function, "")
+	if err != nil {
+		return err
+	}
+	n, rows := map[string]int{}, int64(0)
+	for _, s := range ledger {
+		n[s.State]++
+		if s.State == warehouse.Loaded {
+			rows += s.RowsLoaded
+		}
+	}
+	d.say("The process killed itself with SIGKILL %s (%s).", act.where, act.crash)
+	d.say("The ledger it left: %s; %s rows committed.", states(n), figure(rows))
+	return nil
+}
+
+func (d demo) warehouse() string { return filepath.Join(d.home, "warehouse.duckdb") }
 
 // child runs this program in the demo's folder. Its results go to our stderr: our
 // stdout has the demo's own.

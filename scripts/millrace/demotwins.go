@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -107,9 +106,8 @@ var amounts = map[string]string{"cost_report": "cost_my_cost", "focus_report": "
 
 // compare holds the warehouse against the vendors' own books.
 func (d demo) compare(ctx context.Context) (comparison, error) {
-	p := local.Places{Home: d.home, Warehouse: filepath.Join(d.home, "warehouse.duckdb")}
-	c := comparison{Outcome: local.OK, Equal: true, Warehouse: p.Warehouse}
-	w, err := local.OpenWarehouse(ctx, p)
+	c := comparison{Outcome: local.OK, Equal: true, Warehouse: d.warehouse()}
+	w, err := local.OpenWarehouse(ctx, local.Places{Warehouse: c.Warehouse})
 	if err != nil {
 		return c, err
 	}

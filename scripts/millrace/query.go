@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -53,40 +54,57 @@ type result struct {
 
 // read runs a statement that reads. Anything else, and SQL that does not bind, is
 // fault.Invalid.
-func read(ctx context.Context, db *sql.DB, statement string) (r *result, err error) {
+func read(ctx context.Context, db *sql.DB, statement string) (*result, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r = &result{conn: conn}
-	defer func() {
-		if err != nil {
-			r.close()
-			err = fault.New(fault.Invalid, "query: %w", err)
-		}
-	}()
+	r := &result{conn: conn}
+	if err := r.open(ctx, strings.TrimRight(strings.TrimSpace(statement), "; \t\n")); err != nil {
+		r.close()
+		return nil, fault.New(fault.Invalid, "query: %w", err)
+	}
+	return r, nil
+}
+
+func (r *result) open(ctx context.Context, statement string) (err error) {
 	for _, q := range []string{
 		"SET preserve_insertion_order = true", // the writer's setting is the opposite, and people sort
 		"BEGIN TRANSACTION READ ONLY",         // the driver knows no sql.TxOptions.ReadOnly
 	} {
-		if _, err := conn.ExecContext(ctx, q); err != nil {
-			return nil, err
+		if _, err := r.conn.ExecContext(ctx, q); err != nil {
+			return err
 		}
 	}
-	statement = strings.TrimRight(strings.TrimSpace(statement), "; \t\n")
 	if err := r.describe(ctx, statement); err != nil {
-		return nil, err
+		return err
 	}
-	r.rows, err = conn.QueryContext(ctx, r.wrap(statement))
-	return r, err
+	r.rows, err = r.conn.QueryContext(ctx, r.wrap(statement))
+	return err
+}
+
+// single refuses text that is several statements: one of them could end our
+// transaction. The driver's plain Prepare takes one and tells.
+func (r *result) single(query string) error {
+	return r.conn.Raw(func(c any) error {
+		s, err := c.(driver.Conn).Prepare(query)
+		if err != nil {
+			return err
+		}
+		return s.Close()
+	})
 }
 
 // describe learns the columns. It also refuses what is no query: only queries can
 // be described.
 func (r *result) describe(ctx context.Context, statement string) error {
-	rows, err := r.conn.QueryContext(ctx, "DESCRIBE (\n"+statement+"\n)")
+	query := "DESCRIBE (\n" + statement + "\n)"
+	if err := r.single(query); err != nil {
+		return fmt.Errorf("%w (only one statement, and one that reads, is allowed)", err)
+	}
+	rows, err := r.conn.QueryContext(ctx, query)
 	if err != nil {
-		return fmt.Errorf("%w (only statements that read are allowed)", err)
+		return err
 	}
 	defer rows.Close()
 	seen := map[string]int{}

@@ -5,11 +5,13 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/part"
@@ -110,28 +112,41 @@ func FuzzCSV(f *testing.F) {
 	for _, s := range []string{"a,b\n1,2\n", "\"a\"\"b\",c\r\n\n\"x\ny\",", "a\"b,c", "\"a\"b", "\r\n\r", ",\n,", "\"\r\n\"\r"} {
 		f.Add([]byte(s))
 	}
-	f.Fuzz(func(t *testing.T, in []byte) {
-		got, _, err := split(bytes.NewReader(in))
-		again, _, err2 := split(iotest.OneByteReader(bytes.NewReader(in)))
-		if diff := cmp.Diff(got, again); diff != "" || (err == nil) != (err2 == nil) {
-			t.Fatalf("depends on the reader: %s %v %v", diff, err, err2)
-		}
-		oracle := csv.NewReader(bytes.NewReader(in))
-		oracle.FieldsPerRecord = -1
-		want, oracleErr := oracle.ReadAll()
-		if oracleErr != nil || bytes.HasPrefix(in, []byte("\ufeff")) {
-			return
-		}
-		if err != nil {
-			t.Fatalf("%q: %v", in, err)
-		}
-		for _, r := range got {
-			for i := range r {
-				r[i] = strings.ReplaceAll(r[i], "\r\n", "\n")
-			}
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Fatalf("%q: %s", in, diff)
-		}
+	f.Fuzz(func(t *testing.T, in []byte) { likeOracle(t, in, bytes.NewReader(in)) })
+}
+
+// TestCSVAtTheBuffersEnd puts short texts of the characters that matter across
+// the place where the first buffer ends.
+func TestCSVAtTheBuffersEnd(t *testing.T) {
+	row := strings.Repeat("x", 1023) + "\n"
+	rapid.Check(t, func(t *rapid.T) {
+		tail := rapid.StringMatching(`[",\r\na]{0,14}`).Draw(t, "tail")
+		before := rapid.IntRange(0, 14).Draw(t, "before")
+		in := []byte(strings.Repeat(row, 255) + row[before+1:] + tail)
+		likeOracle(t, in, bytes.NewReader(in))
+		likeOracle(t, []byte(tail), strings.NewReader(tail))
 	})
+}
+
+func likeOracle(t interface {
+	Fatalf(format string, args ...any)
+}, in []byte, r io.Reader) {
+	got, _, err := split(r)
+	oracle := csv.NewReader(bytes.NewReader(in))
+	oracle.FieldsPerRecord = -1
+	want, oracleErr := oracle.ReadAll()
+	if oracleErr != nil || bytes.HasPrefix(in, []byte("\ufeff")) {
+		return
+	}
+	if err != nil {
+		t.Fatalf("%q: %v", in, err)
+	}
+	for _, r := range got {
+		for i := range r {
+			r[i] = strings.ReplaceAll(r[i], "\r\n", "\n")
+		}
+	}
+	if !slices.EqualFunc(want, got, slices.Equal[[]string]) {
+		t.Fatalf("%.100q: got %.200q, want %.200q", in, got, want)
+	}
 }

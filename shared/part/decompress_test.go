@@ -84,12 +84,16 @@ func TestDecompressCorrupt(t *testing.T) {
 	}
 }
 
+// A connection that is cut looks like a file that is cut, but is worth a retry.
 func TestDecompressKeepsTheReadersError(t *testing.T) {
-	cut := errors.New("connection cut")
-	in := gzipped(strings.Repeat("2026,01,vendor data\n", 20_000))
-	_, err := decompress(io.MultiReader(bytes.NewReader(in[:200]), iotest.ErrReader(cut)))
-	if !errors.Is(err, cut) || errors.Is(err, fault.Corrupt) {
-		t.Errorf("got %v, want the reader's own error", err)
+	text := strings.Repeat("2026,01,vendor data\n", 20_000)
+	for _, cut := range []error{errors.New("connection reset"), io.ErrUnexpectedEOF} {
+		for _, in := range [][]byte{gzipped(text), zstded(t, text)} {
+			_, err := decompress(io.MultiReader(bytes.NewReader(in[:len(in)-8]), iotest.ErrReader(cut)))
+			if !errors.Is(err, cut) || errors.Is(err, fault.Corrupt) {
+				t.Errorf("got %v, want the reader's own error %v", err, cut)
+			}
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -39,7 +38,7 @@ func (e *Encoder) JSON(dst, raw []byte, extra ...Field) ([]byte, *Reject, error)
 		return dst[:start], nil, err
 	}
 	if bad != nil {
-		bad.Row = slices.Clone(raw)
+		bad.Row = bytes.ToValidUTF8(raw, []byte("\ufffd")) // a copy; rejects are text
 		return dst[:start], bad, nil
 	}
 	return finish(dst, start), nil, nil

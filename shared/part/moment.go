@@ -6,44 +6,60 @@ import (
 	"time"
 )
 
-const (
-	// An epoch number from here on counts milliseconds: in seconds it would lie
-	// after the year 5100, in milliseconds it is 1973.
-	epochMillis = 100_000_000_000
-)
+// epochMillis is where an epoch number begins to count milliseconds: in seconds
+// it lies after the year 5100, in milliseconds in 1973.
+const epochMillis = 100_000_000_000
 
-// appendMoment appends s, a date with an optional time and zone, as a timestamp
-// in UTC. No zone means UTC. Warehouses keep microseconds; finer digits, which
-// some vendors' formatters add, are cut.
-func appendMoment(dst, s []byte) ([]byte, bool) {
-	t, ok := parseMoment(s)
-	if !ok {
-		return dst, false
-	}
-	return appendTime(dst, t)
+// moment is a point in time, taken apart, with the zone it was written in.
+type moment struct {
+	year, month, day            int
+	hour, minute, second, nanos int
+	offset                      int // seconds east of UTC
 }
 
-func appendTime(dst []byte, t time.Time) ([]byte, bool) {
+func momentOf(t time.Time) moment {
 	t = t.UTC()
-	if t.Year() < 1 || t.Year() > 9999 {
-		return dst, false
-	}
-	year, month, day := t.Date()
-	hour, minute, second := t.Clock()
-	dst = appendDate(dst, year, int(month), day)
-	dst = appendTwo(append(dst, ' '), hour)
-	dst = appendTwo(append(dst, ':'), minute)
-	dst = appendTwo(append(dst, ':'), second)
-	return appendMicros(dst, t.Nanosecond()/1000), true
+	m := moment{nanos: t.Nanosecond(), year: t.Year(), month: int(t.Month()), day: t.Day()}
+	m.hour, m.minute, m.second = t.Clock()
+	return m
 }
 
-// The three below replace time.AppendFormat, which takes a layout apart each time
-// and was a seventh of the whole.
+// utc moves m to UTC; nearly all are there already.
+func (m moment) utc() moment {
+	if m.offset == 0 {
+		return m
+	}
+	return momentOf(time.Date(m.year, time.Month(m.month), m.day, m.hour, m.minute, m.second-m.offset, m.nanos, time.UTC))
+}
 
-func appendDate(dst []byte, year, month, day int) []byte {
-	dst = appendTwo(appendTwo(dst, year/100), year%100)
-	dst = appendTwo(append(dst, '-'), month)
-	return appendTwo(append(dst, '-'), day)
+// appendTimestamp appends m in UTC. Warehouses keep microseconds; finer digits,
+// which some vendors' formatters add, are cut.
+func appendTimestamp(dst []byte, m moment) ([]byte, bool) {
+	if m = m.utc(); m.year < 1 || m.year > 9999 {
+		return dst, false
+	}
+	dst = appendDate(dst, m)
+	dst = appendTwo(append(dst, ' '), m.hour)
+	dst = appendTwo(append(dst, ':'), m.minute)
+	dst = appendTwo(append(dst, ':'), m.second)
+	return appendMicros(dst, m.nanos/1000), true
+}
+
+// appendDay appends m as a date. A time of day must be midnight as written:
+// cutting another one off would lose data.
+func appendDay(dst []byte, m moment) ([]byte, bool) {
+	if m.hour+m.minute+m.second+m.nanos != 0 || m.year < 1 || m.year > 9999 {
+		return dst, false
+	}
+	return appendDate(dst, m), true
+}
+
+// appendDate and its helpers stand for time.AppendFormat, which takes its layout
+// apart for each value and was a seventh of all the time.
+func appendDate(dst []byte, m moment) []byte {
+	dst = appendTwo(appendTwo(dst, m.year/100), m.year%100)
+	dst = appendTwo(append(dst, '-'), m.month)
+	return appendTwo(append(dst, '-'), m.day)
 }
 
 func appendTwo(dst []byte, n int) []byte {
@@ -63,38 +79,16 @@ func appendMicros(dst []byte, micros int) []byte {
 	return dst
 }
 
-// appendDay appends s as a date. A time of day must be midnight as written:
-// cutting another one off would lose data.
-func appendDay(dst, s []byte) ([]byte, bool) {
-	t, ok := parseMoment(s)
-	if !ok {
-		return dst, false
-	}
-	return appendMidnight(dst, t)
-}
-
-func appendMidnight(dst []byte, t time.Time) ([]byte, bool) {
-	year, month, day := t.Date()
-	hour, minute, second := t.Clock()
-	if hour+minute+second+t.Nanosecond() != 0 || year < 1 || year > 9999 {
-		return dst, false
-	}
-	return appendDate(dst, year, int(month), day), true
-}
-
 // epoch reads a JSON number as seconds since 1970, or milliseconds from 1e11 on.
-func (e *Encoder) epoch(s []byte) (t time.Time, ok bool) {
+func (e *Encoder) epoch(s []byte) (m moment, ok bool) {
 	e.num, ok = appendDecimal(e.num[:0], s, 25, 9)
 	if !ok {
-		return t, false
+		return m, false
 	}
-	n, ok := parseNumber(e.num)
-	if !ok {
-		return t, false
-	}
+	n, _ := parseNumber(e.num)
 	whole, err := strconv.ParseInt(string(n.whole), 10, 64)
 	if err != nil {
-		return t, false
+		return m, false
 	}
 	nanos := int64(fraction(n.frac))
 	if whole >= epochMillis {
@@ -103,67 +97,70 @@ func (e *Encoder) epoch(s []byte) (t time.Time, ok bool) {
 	if n.negative {
 		whole, nanos = -whole, -nanos
 	}
-	return time.Unix(whole, nanos).UTC(), true
+	return momentOf(time.Unix(whole, nanos)), true
 }
 
 // parseMoment reads 2006-01-02, then optionally a T or a space and 15:04 or
-// 15:04:05 or 15:04:05.999999999, then optionally a zone. time.Parse would do,
-// but needs a string for each value, and one layout for each of the shapes.
-func parseMoment(s []byte) (t time.Time, ok bool) {
+// 15:04:05 or 15:04:05.999999999, then optionally a zone; none means UTC.
+// time.Parse would do, but needs a string for each value and a layout for each
+// of the shapes.
+func parseMoment(s []byte) (m moment, ok bool) {
 	if len(s) < 10 || s[4] != '-' || s[7] != '-' {
-		return t, false
+		return m, false
 	}
-	year, ok1 := number2(s[0:2])
+	high, ok1 := number2(s[0:2])
 	low, ok2 := number2(s[2:4])
 	month, ok3 := number2(s[5:7])
 	day, ok4 := number2(s[8:10])
-	if !(ok1 && ok2 && ok3 && ok4) || month < 1 || month > 12 || day < 1 {
-		return t, false
+	m.year, m.month, m.day = 100*high+low, month, day
+	if !(ok1 && ok2 && ok3 && ok4) || month < 1 || month > 12 || day < 1 || day > days(m.year, month) {
+		return m, false
 	}
-	year = 100*year + low
-	c, ok := parseClock(s[10:])
-	if !ok {
-		return t, false
-	}
-	zone := time.UTC
-	if c.offset != 0 {
-		zone = time.FixedZone("", c.offset)
-	}
-	t = time.Date(year, time.Month(month), day, c.hour, c.minute, c.second, c.nanos, zone)
-	return t, t.Day() == day // the 30th of February is the 2nd of March
+	return m, m.parseClock(s[10:])
 }
 
-type clock struct{ hour, minute, second, nanos, offset int }
+// days is the length of a month.
+func days(year, month int) int {
+	switch month {
+	case 4, 6, 9, 11:
+		return 30
+	case 2:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	}
+	return 31
+}
 
 // parseClock reads what follows the date; nothing means midnight UTC.
-func parseClock(s []byte) (c clock, ok bool) {
+func (m *moment) parseClock(s []byte) (ok bool) {
 	if len(s) == 0 {
-		return c, true
+		return true
 	}
 	if len(s) < 6 || s[0] != 'T' && s[0] != 't' && s[0] != ' ' || s[3] != ':' {
-		return c, false
+		return false
 	}
-	hour, ok1 := number2(s[1:3])
-	minute, ok2 := number2(s[4:6])
-	if !ok1 || !ok2 || hour > 23 || minute > 59 {
-		return c, false
+	if m.hour, ok = number2(s[1:3]); !ok || m.hour > 23 {
+		return false
 	}
-	c.hour, c.minute, s = hour, minute, s[6:]
-	if len(s) >= 3 && s[0] == ':' {
-		if c.second, ok = number2(s[1:3]); !ok || c.second > 59 {
-			return c, false
+	if m.minute, ok = number2(s[4:6]); !ok || m.minute > 59 {
+		return false
+	}
+	if s = s[6:]; len(s) >= 3 && s[0] == ':' {
+		if m.second, ok = number2(s[1:3]); !ok || m.second > 59 {
+			return false
 		}
-		s = s[3:]
-		if len(s) > 1 && s[0] == '.' {
+		if s = s[3:]; len(s) > 0 && s[0] == '.' {
 			d, rest := digits(s[1:])
 			if len(d) == 0 {
-				return c, false
+				return false
 			}
-			c.nanos, s = fraction(d), rest
+			m.nanos, s = fraction(d), rest
 		}
 	}
-	c.offset, ok = parseZone(s)
-	return c, ok
+	m.offset, ok = parseZone(s)
+	return ok
 }
 
 // parseZone reads Z, UTC, +02:00, +0200 or +02 into seconds east of UTC.

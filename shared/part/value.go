@@ -59,27 +59,30 @@ func (e *Encoder) appendText(dst []byte, c *column, text []byte) (_ []byte, ok b
 		dst, ok = appendDecimal(dst, text, c.Precision, c.Scale)
 	case record.Boolean:
 		dst, ok = appendBoolean(dst, text)
-	case record.Timestamp:
-		dst, ok = appendMoment(dst, text)
-	case record.Date:
-		dst, ok = appendDay(dst, text)
+	case record.Timestamp, record.Date:
+		var m moment
+		if m, ok = parseMoment(text); ok {
+			dst, ok = appendMoment(dst, c, m)
+		}
 	}
 	return append(dst, '"'), ok
 }
 
 // appendEpoch appends a JSON number as a point in time.
 func (e *Encoder) appendEpoch(dst []byte, c *column, raw []byte) ([]byte, bool) {
-	t, ok := e.epoch(raw)
+	m, ok := e.epoch(raw)
 	if !ok {
 		return dst, false
 	}
-	dst = append(append(dst, c.prefix...), '"')
-	if c.Type == record.Date {
-		dst, ok = appendMidnight(dst, t)
-	} else {
-		dst, ok = appendTime(dst, t)
-	}
+	dst, ok = appendMoment(append(append(dst, c.prefix...), '"'), c, m)
 	return append(dst, '"'), ok
+}
+
+func appendMoment(dst []byte, c *column, m moment) ([]byte, bool) {
+	if c.Type == record.Date {
+		return appendDay(dst, m)
+	}
+	return appendTimestamp(dst, m)
 }
 
 // appendInteger takes every way to write an integer of 64 bits, also 1e3 and 2.0.

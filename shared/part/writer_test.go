@@ -22,9 +22,11 @@ type object struct {
 	bytes.Buffer
 	failWrite, failClose error
 	closed, aborted      bool
+	late                 bool // written to after the end
 }
 
 func (o *object) Write(p []byte) (int, error) {
+	o.late = o.late || o.aborted || o.closed
 	if o.failWrite != nil {
 		return 0, o.failWrite
 	}
@@ -163,8 +165,8 @@ func TestWriterAbort(t *testing.T) {
 	}
 	w.Abort()
 	w.Abort()
-	if o := b.objects[0]; o.closed || !o.aborted {
-		t.Errorf("closed %v, aborted %v", o.closed, o.aborted)
+	if o := b.objects[0]; o.closed || !o.aborted || o.late {
+		t.Errorf("closed %v, aborted %v, written to afterwards %v", o.closed, o.aborted, o.late)
 	}
 	if err := w.Line([]byte("x\n")); err == nil {
 		t.Error("a line was taken after Abort")

@@ -201,15 +201,15 @@ func (c changed) Do(r *http.Request) (*http.Response, error) {
 }
 
 func TestReportsAreDeterministic(t *testing.T) {
-	make := func(seed uint64) []byte {
+	file := func(seed uint64) []byte {
 		twin := ociusagetest.New(ociusagetest.Options{Seed: seed})
 		names := twin.Generate(ociusagetest.Plan{Table: "cost_report", From: march, Files: 4, Rows: 60})
 		return twin.Bytes(names[3])
 	}
-	if !bytes.Equal(make(7), make(7)) {
+	if !bytes.Equal(file(7), file(7)) {
 		t.Error("one seed made two different files")
 	}
-	if bytes.Equal(make(7), make(8)) {
+	if bytes.Equal(file(7), file(8)) {
 		t.Error("two seeds made the same file")
 	}
 }

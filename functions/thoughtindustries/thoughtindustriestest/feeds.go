@@ -15,8 +15,9 @@ import (
 
 const (
 	dayMillis = 24 * 60 * 60 * 1000
-	together  = 7  // base events that share a timestamp; no divisor of a page, so groups cross pages
-	twins     = 11 // in feeds without ids, every so many-th event repeats the one before it
+	together  = 7    // base events that share a timestamp; no divisor of a page, so groups cross pages
+	rowBytes  = 1400 // about the longest event
+	twins     = 11   // in feeds without ids, every so many-th event repeats the one before it
 )
 
 // feed is one event feed: base events made from their number, and added ones.
@@ -92,7 +93,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request, f *feed) {
 		fail(w, http.StatusBadRequest, "invalid_date")
 		return
 	}
-	raw, ends, low, more := f.page(nil, from, to, s.o.PageSize)
+	raw, ends, low, more := f.page(make([]byte, 0, rowBytes*s.o.PageSize), from, to, s.o.PageSize)
 	if s.o.Shuffle {
 		raw, ends = shuffle(raw, ends)
 	}

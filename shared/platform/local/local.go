@@ -157,7 +157,9 @@ func (c *Cloud) open(ctx context.Context, o Options) (err error) {
 
 // OpenWarehouse opens only the warehouse, for those who just read.
 func OpenWarehouse(ctx context.Context, p Places) (*warehouse.Warehouse, error) {
-	return duckdb.Open(ctx, duckdb.Options{Path: p.Warehouse})
+	// The driver keeps the context for connections that it opens later, and how a
+	// cancelled run ended must still be written.
+	return duckdb.Open(context.WithoutCancel(ctx), duckdb.Options{Path: p.Warehouse})
 }
 
 // tidy removes the scratch files of a process that was killed. The warehouse in

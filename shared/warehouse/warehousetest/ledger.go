@@ -106,7 +106,7 @@ var ledgerTests = []property{
 		s.is(err, fault.Stale)
 		now, err := s.w.Slice(s.ctx, got.Function, got.Table, got.ID)
 		s.must(err)
-		equal(s, "totals", fmt.Sprint(now.Cursor, now.RowsSource, now.RowsStaged, now.RowsRejected, now.Bytes), `{"page":7} 10 9 1 1234`)
+		equal(s, "totals", fmt.Sprint(now.Cursor, " ", now.RowsSource, now.RowsStaged, now.RowsRejected, now.Bytes), `{"page":7} 10 9 1 1234`)
 	}},
 	{"a continuation goes on from the cursor", func(s *store) {
 		got, err := s.take(s.due("a"), "x", time.Minute)

@@ -176,4 +176,3 @@ var modeTests = []property{
 		equal(s, "replace_all", len(s.rows(table(record.ReplaceAll), "id")), 1)
 	}},
 }
-
