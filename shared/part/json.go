@@ -29,9 +29,8 @@ func (e *Encoder) JSON(dst, raw []byte, extra ...Field) ([]byte, *Reject, error)
 	}
 	dst, misfit, err := e.members(dst, raw)
 	if err != nil {
-		misfit, err = broken(raw, err)
-	}
-	if bad == nil || err != nil {
+		bad, err = broken(raw, err)
+	} else if bad == nil {
 		bad = misfit
 	}
 	if err != nil {
@@ -47,12 +46,9 @@ func (e *Encoder) JSON(dst, raw []byte, extra ...Field) ([]byte, *Reject, error)
 // members appends the members of the object raw. It reads on after a value that
 // does not fit, because a row that is broken further on is an error.
 func (e *Encoder) members(dst, raw []byte) (_ []byte, bad *Reject, err error) {
-	e.buf = *bytes.NewBuffer(raw)
-	e.dec.Reset(&e.buf, e.opts...)
-	if t, err := e.dec.ReadToken(); err != nil || t.Kind() != '{' {
-		return dst, nil, errors.Join(errNoObject, err)
+	if err := e.begin(raw); err != nil {
+		return dst, nil, err
 	}
-	e.rest = e.rest[:0]
 	last := -1
 	for e.dec.PeekKind() == '"' {
 		name, err := e.dec.ReadValue()
@@ -84,13 +80,30 @@ func (e *Encoder) members(dst, raw []byte) (_ []byte, bad *Reject, err error) {
 	if err := e.end(); err != nil || len(e.rest) == 0 {
 		return dst, bad, err
 	}
+	dst, err = e.undeclared(dst, raw)
+	return dst, bad, err
+}
+
+// begin reads the opening brace. The decoder reads raw in place.
+func (e *Encoder) begin(raw []byte) error {
+	e.buf = *bytes.NewBuffer(raw)
+	e.dec.Reset(&e.buf, e.opts...)
+	e.rest = e.rest[:0]
+	if t, err := e.dec.ReadToken(); err != nil || t.Kind() != '{' {
+		return errors.Join(errNoObject, err)
+	}
+	return nil
+}
+
+// undeclared appends _extra.
+func (e *Encoder) undeclared(dst, raw []byte) ([]byte, error) {
 	e.rest[0] = '{'
 	e.rest = append(e.rest, '}')
 	if !jsontext.Value(e.rest).IsValid() {
-		return dst, nil, strict(raw)
+		return dst, strict(raw)
 	}
 	dst, _ = appendQuoted(append(dst, e.columns[e.extra].prefix...), e.rest)
-	return dst, bad, nil
+	return dst, nil
 }
 
 // repeated reports whether a member stands twice in the row, or within a document,

@@ -9,8 +9,8 @@
 //
 // [Encoder] makes the lines from JSON objects or CSV cells, [Writer] compresses
 // them and rolls over to a next part, [CSV] and [Decompress] read files.
-// A value that does not fit its column makes the row a [Reject]; nothing is
-// rounded, cut or guessed.
+// A value that does not fit its column makes the row a [Reject]: no number is
+// rounded and nothing is guessed. Only digits below a microsecond are cut.
 //
 // The package knows no vendor, no stage and no warehouse, and it does not check
 // rules: that a key is unique is a gate's business.
