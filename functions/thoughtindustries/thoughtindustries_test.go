@@ -280,6 +280,18 @@ func TestFaultsThatStop(t *testing.T) {
 	}
 }
 
+func TestPagesInACircle(t *testing.T) {
+	a := open(t, thoughtindustriestest.Options{Users: 400, Faults: []resttest.Fault{{After: 1, Do: resttest.Again()}}})
+	o := a.run(now, "users")[0]
+	if !errors.Is(o.Err, fault.Corrupt) || !strings.Contains(fmt.Sprint(o.Err), "cursor did not advance") {
+		t.Errorf("got %v, want fault.Corrupt: cursor did not advance", o.Err)
+	}
+	a.good(a.run(now, "users"))
+	if got := a.total("users"); got != 400 {
+		t.Errorf("%d users in the end, want 400", got)
+	}
+}
+
 // What was read before a stop is not asked for again.
 func TestGoesOnWhereItStopped(t *testing.T) {
 	for _, table := range []string{"logins", "users"} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -60,7 +61,12 @@ func (a *app) showFindings(found []finding) error {
 	a.answered = true
 	g := newGrid("CHECK", "VERDICT", "DETAIL")
 	for _, f := range found {
-		g.row(f.Check, f.Verdict, f.Detail)
+		for i, line := range strings.Split(f.Detail, "; ") { // a variable each
+			if i > 0 {
+				f.Check, f.Verdict = "", ""
+			}
+			g.row(f.Check, f.Verdict, line)
+		}
 	}
 	return g.write(a.out)
 }
@@ -89,7 +95,7 @@ func (a *app) examine(ctx context.Context) []finding {
 
 func verdict(check, detail string, err error) finding {
 	if err != nil {
-		return finding{check, fails, short(err.Error(), 2000)}
+		return finding{check, fails, strings.TrimPrefix(short(err.Error(), 2000), check+": ")}
 	}
 	return finding{check, fine, detail}
 }
@@ -137,11 +143,11 @@ func (a *app) examineWarehouse(ctx context.Context, p local.Places) finding {
 		return verdict("warehouse", "", err)
 	}
 	defer w.Close()
-	size := int64(0)
+	var length int64
 	if info, err := os.Stat(p.Warehouse); err == nil {
-		size = info.Size()
+		length = info.Size()
 	}
-	return finding{"warehouse", fine, fmt.Sprintf("%s, %s", p.Warehouse, bytes(size))}
+	return finding{"warehouse", fine, fmt.Sprintf("%s, %s", p.Warehouse, size(length))}
 }
 
 // roomMin is what a large slice needs on its way through scratch, stage and the
@@ -155,12 +161,12 @@ func disk(dir string) finding {
 	}
 	free := int64(s.Bavail) * int64(s.Bsize)
 	if free < roomMin {
-		return finding{"disk", warn, bytes(free) + " free; a large slice may need " + bytes(roomMin)}
+		return finding{"disk", warn, size(free) + " free; a large slice may need " + size(roomMin)}
 	}
-	return finding{"disk", fine, bytes(free) + " free"}
+	return finding{"disk", fine, size(free) + " free"}
 }
 
-func bytes(n int64) string {
+func size(n int64) string {
 	switch {
 	case n >= 1<<30:
 		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))

@@ -28,6 +28,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // who presses Ctrl-C twice does not want to wait
 	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, live: terminal(os.Stderr), env: env.OS(), functions: functions.All}
 	code := a.main(ctx, os.Args[1:])
 	stop()
@@ -73,7 +74,11 @@ invalid, corrupt, refused, not found and stale.`
 // main runs a command line and returns the exit code.
 func (a *app) main(ctx context.Context, args []string) int {
 	root := &cobra.Command{Use: "millrace", Short: "Millrace", Long: help, SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRun: func(*cobra.Command, []string) { a.parsed = true }}
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			err := c.ValidateRequiredFlags() // cobra would do it after us
+			a.parsed = err == nil
+			return err
+		}}
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print one JSON document on stdout")
 	root.PersistentFlags().StringVar(&a.home, "home", "", "folder of warehouse, stage and scratch (default MILLRACE_HOME, or .millrace)")
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log every slice to stderr")

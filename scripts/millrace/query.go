@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -38,7 +39,7 @@ func (a *app) query(ctx context.Context, statement string) error {
 	if a.json {
 		err = r.writeJSON(a.out)
 	} else {
-		err = r.writeGrid(a.out)
+		_, err = r.writeGrid(a.out)
 	}
 	return err
 }
@@ -88,10 +89,15 @@ func (r *result) open(ctx context.Context, statement string) (err error) {
 func (r *result) single(query string) error {
 	return r.conn.Raw(func(c any) error {
 		s, err := c.(driver.Conn).Prepare(query)
-		if err != nil {
-			return err
+		switch {
+		case err == nil:
+			return s.Close()
+		case strings.Contains(err.Error(), "multi-statement"):
+			return errors.New("one statement at a time, please")
+		case strings.Contains(err.Error(), "Parser Error"):
+			return fmt.Errorf("%w (only statements that read are allowed)", err)
 		}
-		return s.Close()
+		return err
 	})
 }
 
@@ -100,7 +106,7 @@ func (r *result) single(query string) error {
 func (r *result) describe(ctx context.Context, statement string) error {
 	query := "DESCRIBE (\n" + statement + "\n)"
 	if err := r.single(query); err != nil {
-		return fmt.Errorf("%w (only one statement, and one that reads, is allowed)", err)
+		return err
 	}
 	rows, err := r.conn.QueryContext(ctx, query)
 	if err != nil {
@@ -192,8 +198,8 @@ func (r *result) writeJSON(w io.Writer) error {
 	return out.Flush()
 }
 
-// writeGrid writes a table for people.
-func (r *result) writeGrid(w io.Writer) error {
+// writeGrid writes a table for people and returns its number of rows.
+func (r *result) writeGrid(w io.Writer) (int, error) {
 	headings := make([]string, len(r.names))
 	for i, name := range r.names {
 		headings[i] = name
@@ -211,7 +217,7 @@ func (r *result) writeGrid(w io.Writer) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return g.write(w)
+	return len(g.rows) - 1, g.write(w)
 }

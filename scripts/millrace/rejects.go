@@ -18,7 +18,8 @@ type pick struct {
 }
 
 func (a *app) rejectsCommand() *cobra.Command {
-	c := &cobra.Command{Use: "rejects", Short: "Rows that were not loaded, with the reason"}
+	c := &cobra.Command{Use: "rejects", Short: "Rows that were not loaded, with the reason", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	c.AddCommand(a.rejectsListCommand(), a.rejectsDiscardCommand())
 	return c
 }
@@ -101,7 +102,11 @@ func (a *app) listRejects(ctx context.Context, p pick) error {
 	if a.json {
 		return r.writeJSON(a.out)
 	}
-	return r.writeGrid(a.out)
+	n, err := r.writeGrid(a.out)
+	if err == nil && n == 0 {
+		a.say("none")
+	}
+	return err
 }
 
 func (a *app) discardRejects(ctx context.Context, p pick, reason string) error {

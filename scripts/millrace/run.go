@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -100,7 +99,11 @@ func (a *app) run(ctx context.Context, function string, p extract.Purpose, q ask
 	if err != nil {
 		return err
 	}
-	if _, err := a.function(function); err != nil {
+	f, err := a.function(function)
+	if err != nil {
+		return err
+	}
+	if err := local.Configured(f, a.env, r.Now); err != nil { // before a home is made for it
 		return err
 	}
 	watch := newProgress(a.err, a.live)
@@ -127,10 +130,10 @@ func (a *app) run(ctx context.Context, function string, p extract.Purpose, q ask
 
 // interrupted explains an end by signal; a part of the work is partial.
 func interrupted(ctx context.Context, rep *local.Report, err error) error {
-	if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
+	if ctx.Err() == nil {
 		return err
 	}
-	err = fmt.Errorf("interrupted: what is read and loaded is kept, and the same command goes on from there")
+	err = errors.New("interrupted: what is read and loaded is kept, and the same command goes on from there")
 	if rep != nil && rep.Outcome == local.Partial {
 		return cut{err}
 	}

@@ -151,16 +151,17 @@ func (o *Out) manifest(ctx context.Context) error {
 	o.e.point("before_manifest")
 	dir := stage.Dir(o.s.Function, o.s.Table, o.s.ID, o.row.Fence)
 	key, err := o.e.Stage.WriteManifest(ctx, dir, m)
-	if err != nil {
+	if key == "" {
 		return errors.Join(err, o.e.Warehouse.End(ctx, o.row, warehouse.Failed, err))
 	}
 	o.e.point("after_manifest")
 	row := o.row
 	row.Manifest = key
-	if err := o.e.Warehouse.Staged(ctx, row); err != nil && !errors.Is(err, fault.Stale) {
-		return err
+	serr := o.e.Warehouse.Staged(ctx, row)
+	if errors.Is(serr, fault.Stale) {
+		return nil
 	}
-	return nil
+	return errors.Join(err, serr) // visible but not announced: the message comes again and announces it
 }
 
 // rules are the table's own and those that every table has. Keys are unique by

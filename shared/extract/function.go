@@ -73,10 +73,11 @@ type Slice struct {
 	From     time.Time `json:"from,omitzero"` // window, inclusive; UTC
 	To       time.Time `json:"to,omitzero"`   // window, exclusive; UTC
 	Object   *Object   `json:"object,omitempty"`
-	Tail     bool      `json:"tail,omitempty"`  // of a scan: read on from Start
-	Start    string    `json:"start,omitempty"` // of a tail: the vendor's cursor that the last scan or tail left
-	Attempt  int64     `json:"attempt"`         // attempts in the ledger when this was asked for; tells a repeated message from a new wish
-	Now      time.Time `json:"now"`             // the run's one clock, UTC
+	Tail     bool      `json:"tail,omitempty"`     // of a scan: read on from Start
+	Start    string    `json:"start,omitempty"`    // of a tail: the vendor's cursor that the last scan or tail left
+	Replaces string    `json:"replaces,omitempty"` // of an object: the slice of an older version of it that is loaded
+	Attempt  int64     `json:"attempt"`            // attempts in the ledger when this was asked for; tells a repeated message from a new wish
+	Now      time.Time `json:"now"`                // the run's one clock, UTC
 }
 
 // Purpose is why a slice is read. Only live slices set where a mark begins.

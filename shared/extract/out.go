@@ -78,6 +78,9 @@ func (e *Engine) open(ctx context.Context, t Table, s Slice, row warehouse.Slice
 			return nil, fault.New(fault.Corrupt, "cursor of slice %s in the ledger: %w", s.ID, err)
 		}
 	}
+	if s.Replaces != "" && row.Cursor == "" {
+		o.Warn("the vendor rewrote %s: its rows replace those of slice %s", s.Object.Name, s.Replaces)
+	}
 	o.parts = o.writer("part")
 	o.rejects = o.writer("reject")
 	return o, nil

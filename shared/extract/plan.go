@@ -270,9 +270,19 @@ func (p *planner) objects(ctx context.Context, src Source) (out []Slice, err err
 		if known && !row.LoadedAt.IsZero() && p.r.Purpose == Live {
 			continue
 		}
-		out = append(out, Slice{ID: id, Purpose: p.r.Purpose, Object: &found[i]})
+		out = append(out, Slice{ID: id, Purpose: p.r.Purpose, Object: &found[i], Replaces: p.older(o.Name, id)})
 	}
 	return out, nil
+}
+
+// older is the slice of another version of an object that is loaded, "" if none is.
+func (p *planner) older(name, id string) string {
+	for _, r := range p.rows {
+		if r.Source == name && r.ID != id && !r.LoadedAt.IsZero() {
+			return r.ID
+		}
+	}
+	return ""
 }
 
 // row is the slice as the ledger keeps it.

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	rollDefault = 64 << 20 // uncompressed bytes; about 5 to 10 MB compressed
-	zstdWindow  = 1 << 20  // bytes; keeps a writer under 10 MiB
+	rollDefault = 64 << 20  // uncompressed bytes; about 5 to 10 MB compressed
+	zstdWindow  = 512 << 10 // bytes; keeps a writer under 5 MiB
 )
 
 // errAborted is what a Writer returns after Abort.
@@ -102,6 +102,7 @@ func (w *Writer) begin() (err error) {
 	w.zstd, err = zstd.NewWriter(w.open,
 		zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithWindowSize(zstdWindow),
+		zstd.WithLowerEncoderMem(true),
 		zstd.WithEncoderConcurrency(2)) // 2: compress a block while the next one fills
 	if err != nil {
 		return w.fail(err)

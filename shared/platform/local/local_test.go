@@ -238,6 +238,36 @@ func TestRedeliveryIsBounded(t *testing.T) {
 	}
 }
 
+// An invocation that runs out of its time is continued by the next message, from
+// the page it had reached.
+func TestContinuation(t *testing.T) {
+	t.Parallel()
+	f := (&shop{}).function(1)
+	f.Tables = f.Tables[:1]
+	var cursors []string
+	f.Open = func(env.Lookup, extract.Invocation) (extract.Source, error) {
+		return sourceFunc(func(ctx context.Context, s extract.Slice, out *extract.Out) error {
+			cursors = append(cursors, out.Cursor())
+			if out.Cursor() != "" {
+				return errors.Join(out.Row([]byte(`{"id":"2"}`)), out.Page("end"))
+			}
+			if err := errors.Join(out.Row([]byte(`{"id":"1"}`)), out.Page("one")); err != nil {
+				return err
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}), nil
+	}
+	c := open(t, local.Options{Functions: []*extract.Function{f}, Deadline: 2 * time.Second})
+	rep := run(t, c, extract.Request{})
+	if rep.Outcome != local.OK || rep.Tables[0].RowsLoaded != 2 || rep.Tables[0].Slices != 1 {
+		t.Errorf("got %+v", rep)
+	}
+	if diff := cmp.Diff([]string{"", "one"}, cursors); diff != "" {
+		t.Errorf("cursors (-want +got)\n%s", diff)
+	}
+}
+
 // The same event many times at once is one slice in the warehouse.
 func TestDuplicateEvents(t *testing.T) {
 	v := &shop{}

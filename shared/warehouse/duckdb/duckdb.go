@@ -177,7 +177,7 @@ func (d Driver) Replace(ctx context.Context, tx *sql.Tx, t warehouse.Name, fill 
 	if _, err := tx.ExecContext(ctx, fmt.Sprintf("CREATE TABLE %s AS SELECT * FROM %s WHERE false", shadow, t)); err != nil {
 		return err
 	}
-	comments, err := columnComments(ctx, tx, t)
+	restore, err := comments(ctx, tx, t)
 	if err != nil {
 		return err
 	}
@@ -187,7 +187,7 @@ func (d Driver) Replace(ctx context.Context, tx *sql.Tx, t warehouse.Name, fill 
 	for _, q := range append([]string{
 		"DROP TABLE " + t.String(),
 		fmt.Sprintf("ALTER TABLE %s RENAME TO %s", shadow, quote(t.Table)),
-	}, comments...) {
+	}, restore...) {
 		if _, err := tx.ExecContext(ctx, q); err != nil {
 			return err
 		}
@@ -195,20 +195,26 @@ func (d Driver) Replace(ctx context.Context, tx *sql.Tx, t warehouse.Name, fill 
 	return nil
 }
 
-// columnComments is the statements that give a table of this name its comments
-// again: the shadow does not inherit them.
-func columnComments(ctx context.Context, tx *sql.Tx, t warehouse.Name) (out []string, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT column_name, comment FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = ? AND table_name = ? AND comment IS NOT NULL`, t.Schema, t.Table)
+// comments is the statements that give a table of this name its comments again:
+// the shadow does not inherit them.
+func comments(ctx context.Context, tx *sql.Tx, t warehouse.Name) (out []string, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT NULL, comment FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = $1 AND table_name = $2 AND comment IS NOT NULL
+ UNION ALL SELECT column_name, comment FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = $1 AND table_name = $2 AND comment IS NOT NULL`, t.Schema, t.Table)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var col, doc string
+		var col sql.NullString
+		var doc string
 		if err := rows.Scan(&col, &doc); err != nil {
 			return nil, err
 		}
-		out = append(out, fmt.Sprintf("COMMENT ON COLUMN %s.%s IS %s", t, quote(col), literal(doc)))
+		on := "TABLE " + t.String()
+		if col.Valid {
+			on = "COLUMN " + t.String() + "." + quote(col.String)
+		}
+		out = append(out, fmt.Sprintf("COMMENT ON %s IS %s", on, literal(doc)))
 	}
 	return out, rows.Err()
 }

@@ -149,11 +149,11 @@ var historyTests = []property{
 	}},
 }
 
-// draw makes up to six daily scans, in which keys are born and change, maybe die,
+// draw makes up to five daily scans, in which keys are born and change, maybe die,
 // but do not rise again, and an order with repeats.
 func draw(r *rapid.T) (world, []int) {
 	w := world{}
-	days := rapid.IntRange(1, 6).Draw(r, "days")
+	days := rapid.IntRange(1, 5).Draw(r, "days")
 	for d := 1; d <= days; d++ {
 		w[d] = map[string]string{}
 	}
