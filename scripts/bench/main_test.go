@@ -30,12 +30,12 @@ func TestBenchmarksSmall(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]int64{"rest": 5000, "file": 5000, "page": 3000}
+	want := map[string]int64{"rest": 5000, "file": 5000, "extract": 5000, "page": 3000}
 	for _, b := range r.Results {
 		if b.Ours == nil || b.Ours.Rows != want[b.Name] {
 			t.Errorf("%s: ours is %+v, want %d rows", b.Name, b.Ours, want[b.Name])
 		}
-		if b.Name != "page" && (b.Floor == nil || b.Floor.Rows != want[b.Name] || b.Ratio <= 0) {
+		if b.Name != "page" && b.Name != "extract" && (b.Floor == nil || b.Floor.Rows != want[b.Name] || b.Ratio <= 0) {
 			t.Errorf("%s: floor is %+v, ratio %g, want %d rows and a ratio", b.Name, b.Floor, b.Ratio, want[b.Name])
 		}
 		delete(want, b.Name)
@@ -47,15 +47,15 @@ func TestBenchmarksSmall(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	r := report{Machine: "a machine", Results: []result{
-		{Name: "rest", Doc: "pages", Ours: &sample{1000, 2, 300}, Floor: &sample{1000, 1, 200}, Ratio: 2},
-		{Name: "page", Doc: "one page", Ours: &sample{500, 1, 0}},
+		{Name: "rest", Doc: "pages", Ours: &sample{1000, 2, 300, 50}, Floor: &sample{1000, 1, 200, 10}, Ratio: 2},
+		{Name: "page", Doc: "one page", Ours: &sample{500, 1, 0, 0}},
 	}}
 	var out strings.Builder
 	if err := r.print(&out); err != nil {
 		t.Fatal(err)
 	}
 	words := strings.Join(strings.Fields(out.String()), " ")
-	for _, want := range []string{"rest 1000 2.00 1.00 2.00 500 300 200", "page 500 1.00 – – 500 – –", "rest: pages", "a machine"} {
+	for _, want := range []string{"rest 1000 2.00 1.00 2.00 500 50 300 200", "page 500 1.00 – – 500 0 – –", "rest: pages", "a machine"} {
 		if !strings.Contains(words, want) {
 			t.Errorf("the table lacks %q:\n%s", want, out.String())
 		}

@@ -126,7 +126,7 @@ func writeExport(s settings) error {
 // print writes the report as a table for people.
 func (r *report) print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "benchmark\trows\tours s\tfloor s\tratio\trows/s\tpeak MiB\tfloor MiB\t")
+	fmt.Fprintln(w, "benchmark\trows\tours s\tfloor s\tratio\trows/s\tGo MiB\tpeak MiB\tfloor MiB\t")
 	for _, b := range r.Results {
 		rows, speed, ratio := "–", "–", "–"
 		if some := cmp.Or(b.Ours, b.Floor); some != nil {
@@ -138,8 +138,8 @@ func (r *report) print(out io.Writer) error {
 		if b.Ratio > 0 {
 			ratio = fmt.Sprintf("%.2f", b.Ratio)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", b.Name, rows, b.Ours.seconds(), b.Floor.seconds(),
-			ratio, speed, b.Ours.peak(), b.Floor.peak())
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", b.Name, rows, b.Ours.seconds(), b.Floor.seconds(),
+			ratio, speed, b.Ours.held(), b.Ours.peak(), b.Floor.peak())
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -156,6 +156,13 @@ func (s *sample) seconds() string {
 		return "–"
 	}
 	return fmt.Sprintf("%.2f", s.Seconds)
+}
+
+func (s *sample) held() string {
+	if s == nil {
+		return "–"
+	}
+	return fmt.Sprint(s.GoMB)
 }
 
 func (s *sample) peak() string {

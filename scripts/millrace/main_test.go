@@ -1,16 +1,12 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -23,10 +19,7 @@ import (
 	"github.com/millrace-data/millrace/shared/chain"
 	"github.com/millrace-data/millrace/shared/env"
 	"github.com/millrace-data/millrace/shared/extract"
-	"github.com/millrace-data/millrace/shared/fault"
-	"github.com/millrace-data/millrace/shared/gate"
 	"github.com/millrace-data/millrace/shared/platform/local"
-	"github.com/millrace-data/millrace/shared/record"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -58,89 +51,6 @@ func hold(home string) {
 	io.Copy(io.Discard, os.Stdin)
 	w.Close()
 	os.Exit(0)
-}
-
-type sale struct {
-	ID     string          `field:"id" key:"true"`
-	Amount *record.Decimal `field:"amount" decimal:"38,18"`
-	Detail *record.JSON    `field:"detail"`
-	Paid   *bool           `field:"paid"`
-}
-
-const shopRow = `{"id":"%s-1","amount":"12345678901234567890.123456789012345678","detail":{"n":1.000000000000000000001},"paid":true}`
-
-var errNoWay = errors.New("the shop is on fire")
-
-// shop is a vendor in memory: a row a day in each table. mood says how its tables
-// end: fail, pause, refuse, reject.
-func shop(mood string) *extract.Function {
-	moods := strings.Split(mood+",", ",")
-	table := func(name string, rules ...gate.Rule) extract.Table {
-		return extract.Table{Slices: extract.Windows(24*time.Hour, 0, 0, time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)), Rules: rules,
-			Table: record.Table{Schema: "shop", Name: name, Columns: record.Columns[sale](), Key: record.Key[sale](), Mode: record.Merge}}
-	}
-	f := &extract.Function{Name: "shop", Workers: 2, Tables: []extract.Table{table("sales"), table("refunds")}}
-	for i, m := range moods {
-		if m == "refuse" {
-			f.Tables[i].Rules = append(f.Tables[i].Rules, gate.AtLeast(100))
-		}
-	}
-	f.Open = func(cfg env.Lookup, in extract.Invocation) (extract.Source, error) {
-		var c struct {
-			URL string     `envconfig:"BASE_URL" required:"true" doc:"where the shop is"`
-			Key env.Secret `envconfig:"API_KEY" required:"true" doc:"its key"`
-		}
-		return source(func(ctx context.Context, s extract.Slice, out *extract.Out) error {
-			mood := moods[0]
-			if s.Table == "refunds" {
-				mood = moods[1]
-			}
-			switch mood {
-			case "fail":
-				return fault.New(fault.Auth, "%w", errNoWay)
-			case "hang":
-				<-ctx.Done()
-				return ctx.Err()
-			case "pause":
-				return fault.LimitedUntil(time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC), "too many customers")
-			case "reject":
-				if err := out.Row([]byte(`{"id":"x","amount":"many"}`)); err != nil {
-					return err
-				}
-			}
-			return errors.Join(out.Row(fmt.Appendf(nil, shopRow, s.ID)), out.Page("end"))
-		}), env.Load(cfg, "SHOP", &c)
-	}
-	return f
-}
-
-type source func(context.Context, extract.Slice, *extract.Out) error
-
-func (f source) Read(ctx context.Context, s extract.Slice, out *extract.Out) error {
-	return f(ctx, s, out)
-}
-
-// desk is an app with a home of its own.
-type desk struct {
-	home string
-	vars map[string]string
-	fs   []*extract.Function
-	in   string
-}
-
-func newDesk(t *testing.T, mood string) *desk {
-	home := t.TempDir()
-	return &desk{home: home, fs: []*extract.Function{shop(mood)},
-		vars: map[string]string{"MILLRACE_HOME": home, "SHOP_BASE_URL": "http://127.0.0.1:1", "SHOP_API_KEY": "hush"}}
-}
-
-// do runs a command line.
-func (d *desk) do(t *testing.T, args ...string) (out, errs string, code int) {
-	t.Helper()
-	var o, e bytes.Buffer
-	a := &app{in: strings.NewReader(d.in), out: &o, err: &e, env: env.Map(d.vars), functions: d.fs}
-	code = a.main(t.Context(), args)
-	return o.String(), e.String(), code
 }
 
 const now = "2026-06-04T12:00:00Z"
@@ -375,103 +285,5 @@ func TestDoctor(t *testing.T) {
 	d.vars["MILLRACE_WAREHOUSE"] = "snowflake:me@account"
 	if out, _, code = d.do(t, "doctor"); code != 2 || !strings.Contains(out, "duckdb:PATH") {
 		t.Errorf("a warehouse that this build lacks: got %d\n%s", code, out)
-	}
-}
-
-// A warehouse that another process holds is named with that process.
-func TestLocked(t *testing.T) {
-	d := newDesk(t, "")
-	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), "MILLRACE_TEST_HOLD="+d.home)
-	in, err := child.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	said := make([]byte, 4)
-	if _, err := io.ReadFull(out, said); err != nil || string(said) != "held" {
-		t.Fatalf("%s, %v", said, err)
-	}
-	_, errs, code := d.do(t, "run", "shop", "--now", now)
-	if want := fmt.Sprintf("PID %d", child.Process.Pid); code != 2 || !strings.Contains(errs, want) || !strings.Contains(errs, "MILLRACE_HOME") {
-		t.Errorf("got %d %s, want %s and what to do", code, errs, want)
-	}
-	in.Close()
-	if err := child.Wait(); err != nil {
-		t.Error(err)
-	}
-}
-
-// child starts this command in a process of its own.
-func (d *desk) child(mood string, args ...string) *exec.Cmd {
-	c := exec.Command(os.Args[0], args...)
-	c.Env = []string{"MILLRACE_TEST_SHOP=" + mood}
-	for k, v := range d.vars {
-		c.Env = append(c.Env, k+"="+v)
-	}
-	return c
-}
-
-// Ctrl-C ends a run at once, says so, and keeps what was done.
-func TestInterrupt(t *testing.T) {
-	d := newDesk(t, "")
-	child := d.child("hang", "run", "shop", "--now", now, "--table", "sales", "--verbose")
-	errs, err := child.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var said strings.Builder
-	lines := bufio.NewScanner(errs)
-	for lines.Scan() {
-		said.WriteString(lines.Text() + "\n")
-		if strings.Contains(lines.Text(), "slice started") {
-			if err := child.Process.Signal(os.Interrupt); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	err = child.Wait()
-	if child.ProcessState.ExitCode() != 1 || !strings.Contains(said.String(), "millrace: interrupted") {
-		t.Errorf("got %v\n%s", err, said.String())
-	}
-	out, _, code := d.do(t, "status", "--json")
-	if code != 0 || !strings.Contains(out, `"planned": 1`) {
-		t.Errorf("after it: got %s", out)
-	}
-	if out, errs, code := d.do(t, "run", "shop", "--now", now); code != 0 {
-		t.Errorf("again: got %d\n%s%s", code, out, errs)
-	}
-}
-
-// kill -9 at any crash point, then the same command: every row once.
-func TestCrash(t *testing.T) {
-	for _, point := range []string{"after_page", "before_manifest", "after_manifest", "in_tx_before_data", "in_tx_before_fence", "after_commit_before_publish"} {
-		t.Run(point, func(t *testing.T) {
-			t.Parallel()
-			d := newDesk(t, "")
-			child := d.child("well", "run", "shop", "--now", now)
-			child.Env = append(child.Env, "MILLRACE_CRASH="+point+":2")
-			out, err := child.CombinedOutput()
-			if !killed(err) {
-				t.Fatalf("got %v, want a kill\n%s", err, out)
-			}
-			again, errs, code := d.do(t, "run", "shop", "--now", now)
-			if code != 0 {
-				t.Fatalf("got %d\n%s%s", code, again, errs)
-			}
-			rows, _, _ := d.do(t, "query", "--json", "select (select count(*) from shop.sales) as s, (select count(*) from shop.refunds) as r, (select count(*) from millrace.slices where state <> 'loaded') as undone")
-			if got := strings.Join(strings.Fields(rows), ""); got != `[{"s":1,"r":1,"undone":0}]` {
-				t.Errorf("got %s", got)
-			}
-		})
 	}
 }

@@ -52,6 +52,9 @@ func (e *scratchError) Unwrap() error { return e.err }
 func drain(resp *http.Response, scratch string) (*Body, error) {
 	b := &Body{Status: resp.StatusCode, Header: resp.Header}
 	var head bytes.Buffer
+	if n := resp.ContentLength; n > 0 {
+		head.Grow(int(min(n, memoryMax)) + bytes.MinRead + 1)
+	}
 	n, err := head.ReadFrom(io.LimitReader(resp.Body, memoryMax+1))
 	if err == nil && n > memoryMax {
 		n, err = b.spill(io.MultiReader(&head, resp.Body), scratch)

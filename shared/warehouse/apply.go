@@ -65,16 +65,19 @@ func (s *Staging) timestamp() string {
 	return s.w.driver.Type(record.Column{Type: record.Timestamp})
 }
 
-// insert adds the accepted rows and checks that it was all of them.
+// insert adds the accepted rows.
 func (s *Staging) insert(ctx context.Context, tx *sql.Tx, into string) error {
 	cols, exprs, args := s.values()
-	res, err := tx.ExecContext(ctx, fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s AS s", into, strings.Join(cols, ", "), strings.Join(exprs, ", "), quote(stagedTable)), args...)
-	if err != nil {
-		return err
-	}
-	n, err := res.RowsAffected()
+	_, err := tx.ExecContext(ctx, fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s AS s", into, strings.Join(cols, ", "), strings.Join(exprs, ", "), quote(stagedTable)), args...)
+	return err
+}
+
+// counted makes sure that what was applied is all that the manifest promised.
+func (s *Staging) counted(ctx context.Context, tx *sql.Tx) error {
+	var n int64
+	err := tx.QueryRowContext(ctx, "SELECT count(*) FROM "+quote(stagedTable)).Scan(whole{&n})
 	if want := s.l.Slice.RowsStaged - s.bad; err == nil && n != want {
-		return fault.New(fault.Corrupt, "%d rows inserted into %s, %d expected", n, s.l.Table.FullName(), want)
+		return fault.New(fault.Corrupt, "%d rows in the parts for %s, %d expected: the parts are not the manifest's", n, s.l.Table.FullName(), want)
 	}
 	return err
 }

@@ -106,6 +106,9 @@ func (s *Staging) write(ctx context.Context, tx *sql.Tx, checks []gate.Check, st
 		if err := s.apply(ctx, tx); err != nil {
 			return err
 		}
+		if err := s.counted(ctx, tx); err != nil {
+			return err
+		}
 	}
 	if err := s.writeKept(ctx, tx, state); err != nil {
 		return err

@@ -93,7 +93,9 @@ func wait(ctx context.Context, d time.Duration) error {
 // the ledger says why. The next run of the function tries again.
 func (c *Cloud) giveUp(ctx context.Context, m chain.Message, cause error) {
 	s, err := c.sliceOf(ctx, m)
-	if err == nil && (s.State == warehouse.Planned || s.State == warehouse.Extracting || s.State == warehouse.Staged) {
+	// What an arrival announced may be committed all the same, by another delivery.
+	// A slice that was to be read again and was not has failed, though it is loaded.
+	if err == nil && (m.Topic != topicArrivals || s.State != warehouse.Loaded && s.State != warehouse.Refused) {
 		err = c.warehouse.End(ctx, s, warehouse.Failed, cause)
 	}
 	if errors.Is(err, fault.Stale) {
@@ -169,6 +171,9 @@ func (c *Cloud) Settle(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-c.broken:
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		return errors.New("the local Pub/Sub stopped: run the command again, what is done is kept")
 	}
 }

@@ -384,7 +384,8 @@ func TestCancel(t *testing.T) {
 		t.Fatal(err)
 	}
 	rep, err := c.Run(ctx, local.Request{Function: "shop", Request: extract.Request{Now: noon}})
-	if !errors.Is(err, context.Canceled) || rep == nil || rep.Outcome != local.Failed {
+	// Without a report where it was cancelled while slices were still being sent.
+	if !errors.Is(err, context.Canceled) || rep != nil && rep.Outcome != local.Failed {
 		t.Errorf("got %+v, %v", rep, err)
 	}
 	if err := c.Close(); err != nil {

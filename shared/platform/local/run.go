@@ -66,7 +66,8 @@ type SliceError struct {
 // Run asks which slices are due, and serves events until every one of them has
 // ended in the ledger. What went wrong with slices is in the report; the error is
 // for a run that could not be made at all (fault.Invalid: its configuration or
-// request) or was interrupted, in which case the report tells how far it came.
+// request) or was interrupted, in which case the report, if there is one, tells how
+// far it came.
 func (c *Cloud) Run(ctx context.Context, r Request) (*Report, error) {
 	f := c.functions[r.Function]
 	if f == nil {
