@@ -25,8 +25,8 @@
 //
 // What it cannot see: files older than the year that Oracle keeps them; usage that
 // Oracle has not reported yet (up to a day). That Oracle never rewrites an object
-// under its name is an assumption: a rewritten one is a new slice, and whether its
-// rows repeat older ones only a reader of the data can tell.
+// under its name is an assumption: the rows of a rewritten one replace those of
+// its older version, and a check with verdict warn says that it happened.
 package ociusage
 
 import (

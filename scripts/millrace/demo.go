@@ -171,7 +171,7 @@ func (d demo) epilogue(ctx context.Context) error {
 	}
 	for _, q := range demoQueries {
 		d.say("\n$ millrace query '%s'", q)
-		if err := d.child(ctx, "", "query", q); err != nil {
+		if err := d.child(ctx, "", "query", "--grid", q); err != nil {
 			return err
 		}
 	}

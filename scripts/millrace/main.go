@@ -29,7 +29,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // who presses Ctrl-C twice does not want to wait
-	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, live: terminal(os.Stderr), env: env.OS(), functions: functions.All}
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, live: terminal(os.Stderr), people: terminal(os.Stdout), env: env.OS(), functions: functions.All}
 	code := a.main(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -45,6 +45,7 @@ type app struct {
 	in        io.Reader
 	out, err  io.Writer
 	live      bool // err is a terminal
+	people    bool // out is one, too
 	env       env.Lookup
 	functions []*extract.Function
 

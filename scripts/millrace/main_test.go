@@ -224,7 +224,7 @@ func TestQuery(t *testing.T) {
 			t.Errorf("%s\n got %s %s\nwant %s", c.query, got, errs, c.want)
 		}
 	}
-	if out, _, _ := d.do(t, "query", "select 1 as n, 'two' as word"); out != "n  word\n1  two\n" {
+	if out, _, _ := d.do(t, "query", "--grid", "select 1 as n, 'two' as word"); out != "n  word\n1  two\n" {
 		t.Errorf("for people: got %q", out)
 	}
 }

@@ -17,14 +17,17 @@ import (
 )
 
 func (a *app) queryCommand() *cobra.Command {
-	return &cobra.Command{Use: "query SQL", Short: "Query the warehouse, without changing it", Args: cobra.ExactArgs(1),
-		Long: `Query the warehouse. With --json the rows are one JSON array of objects: decimals,
-integers and JSON columns keep every digit, timestamps are RFC 3339 in UTC.
-The statement runs in a read-only transaction.`,
-		RunE: func(c *cobra.Command, args []string) error { return a.query(c.Context(), args[0]) }}
+	grid := a.people
+	c := &cobra.Command{Use: "query SQL", Short: "Query the warehouse, without changing it", Args: cobra.ExactArgs(1),
+		Long: `Query the warehouse. With --json, or where stdout is no terminal, the rows are one
+JSON array of objects: decimals, integers and JSON columns keep every digit,
+timestamps are RFC 3339 in UTC. The statement runs in a read-only transaction.`,
+		RunE: func(c *cobra.Command, args []string) error { return a.query(c.Context(), args[0], grid && !a.json) }}
+	c.Flags().BoolVar(&grid, "grid", a.people, "print a table for people; the default on a terminal")
+	return c
 }
 
-func (a *app) query(ctx context.Context, statement string) error {
+func (a *app) query(ctx context.Context, statement string, grid bool) error {
 	w, _, err := a.warehouse(ctx)
 	if err != nil {
 		return err
@@ -36,10 +39,10 @@ func (a *app) query(ctx context.Context, statement string) error {
 	}
 	defer r.close()
 	a.answered = true
-	if a.json {
-		err = r.writeJSON(a.out)
-	} else {
+	if grid {
 		_, err = r.writeGrid(a.out)
+	} else {
+		err = r.writeJSON(a.out)
 	}
 	return err
 }

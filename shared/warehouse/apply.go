@@ -16,6 +16,9 @@ import (
 func (s *Staging) apply(ctx context.Context, tx *sql.Tx) error {
 	switch s.l.Table.Mode {
 	case record.Append:
+		if s.l.Table.File && s.l.Slice.Source != "" { // a rewritten object takes the place of its older version
+			return s.replace(ctx, tx, `"_slice" = ? OR "_source" = ?`, s.l.Slice.ID, s.l.Slice.Source)
+		}
 		return s.replace(ctx, tx, `"_slice" = ?`, s.l.Slice.ID)
 	case record.ReplacePartition:
 		return s.partition(ctx, tx)

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	benchRows  = 300_000
+	benchRows  = 1_000_000
 	benchParts = 8
 )
 

@@ -49,10 +49,12 @@ func Open(ctx context.Context, o Options) (*warehouse.Warehouse, error) {
 		"SET preserve_insertion_order = false", // rows carry their own number; unordered inserts use less memory
 		"SET memory_limit = " + literal(o.Memory),
 		"SET temp_directory = " + literal(o.Path+".tmp"),
+		"SET checkpoint_threshold = '256MiB'", // of the write-ahead log: a checkpoint rewrites the file and costs more than a small commit
 	}
 	if o.Threads > 0 {
 		settings = append(settings, fmt.Sprintf("SET threads = %d", o.Threads))
 	}
+	ctx = context.WithoutCancel(ctx) // connections are opened later, too, and a cancelled run still writes its ledger
 	c, err := duckdb.NewConnector(o.Path, func(e driver.ExecerContext) error {
 		for _, q := range settings {
 			if _, err := e.ExecContext(ctx, q, nil); err != nil {
