@@ -28,7 +28,7 @@ type settings struct {
 	BigPage int           `json:"bigPage"` // rows of the one big page
 	Latency time.Duration `json:"latency"` // of each request
 	Workers int           `json:"workers"`
-	Export  string        `json:"export"` // path of the CSV export
+	Report  string        `json:"report"` // path of the cost report
 	URL     string        `json:"url"`    // of the vendor
 }
 

@@ -37,10 +37,6 @@ func restOurs(ctx context.Context, s settings, dir string) (int64, error) {
 	return ours(ctx, payments.Function(), s.URL, dir, days(s.Days))
 }
 
-func fileOurs(ctx context.Context, s settings, dir string) (int64, error) {
-	return ours(ctx, payments.Export(), s.URL, dir, extract.Request{})
-}
-
 // days asks for the first n days of payments.
 func days(n int) extract.Request {
 	to := payments.Since.AddDate(0, 0, n)

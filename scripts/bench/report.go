@@ -12,10 +12,6 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
-
-	"github.com/klauspost/compress/gzip"
-
-	"github.com/millrace-data/millrace/scripts/bench/payments/paymentstest"
 )
 
 // report is what one run of the program found.
@@ -34,7 +30,7 @@ type result struct {
 	Ratio float64 `json:"ratio,omitzero"` // our seconds by the floor's
 }
 
-// measureAll makes the export, starts the vendor and measures what only names, or
+// measureAll makes the cost report, starts the vendor and measures what only names, or
 // everything.
 func measureAll(ctx context.Context, s settings, runs int, only string) (r *report, err error) {
 	chosen, err := choose(only)
@@ -46,8 +42,8 @@ func measureAll(ctx context.Context, s settings, runs int, only string) (r *repo
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	s.Export = filepath.Join(dir, "export.csv.gz")
-	if err := writeExport(s); err != nil {
+	s.Report = filepath.Join(dir, "report.csv.gz")
+	if err := writeReport(s.Report, s.Rows); err != nil {
 		return nil, err
 	}
 	url, stop, err := startVendor(ctx, s)
@@ -105,22 +101,6 @@ func (b benchmark) measure(ctx context.Context, s settings, runs int) (r result,
 		r.Ratio = r.Ours.Seconds / r.Floor.Seconds
 	}
 	return r, nil
-}
-
-func writeExport(s settings) error {
-	f, err := os.Create(s.Export)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	z := gzip.NewWriter(f)
-	if err := paymentstest.WriteCSV(z, vendor(s)); err != nil {
-		return err
-	}
-	if err := z.Close(); err != nil {
-		return err
-	}
-	return f.Close()
 }
 
 // print writes the report as a table for people.

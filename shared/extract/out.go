@@ -21,7 +21,6 @@ import (
 const (
 	rollBytes  = 64 << 20         // of a part, uncompressed: some 10 MiB in the stage, and what a crash may cost
 	flushEvery = 20 * time.Second // a part is closed at the first page boundary after this long, so that slow vendors lose little to a crash
-	csvPage    = 50_000           // rows between two points at which a file can be resumed
 	lineMax    = 15 << 20         // bytes; the longest line that every warehouse reads (DuckDB and Snowflake stop at 16 MiB)
 )
 
@@ -121,59 +120,6 @@ func (o *Out) Row(raw []byte, extra ...part.Field) error {
 		return err
 	}
 	return o.put(line, rej)
-}
-
-// CSV stages a whole CSV file: plain, gzip or zstd, bound by header name. It makes
-// its own pages, and resumes by skipping the rows that are staged.
-func (o *Out) CSV(r io.Reader, opts part.CSVOptions) error {
-	plain, err := part.Decompress(r)
-	if err != nil {
-		return err
-	}
-	defer plain.Close()
-	c := part.NewCSV(plain)
-	if err := o.header(c, opts); err != nil {
-		return err
-	}
-	done, _ := strconv.ParseInt(o.p.Cursor, 10, 64)
-	for n := int64(1); ; n++ {
-		cells, err := c.Next()
-		if err == io.EOF {
-			return nil
-		}
-		if err == nil && n > done {
-			err = o.cells(cells, n)
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-func (o *Out) header(c *part.CSV, opts part.CSVOptions) error {
-	cells, err := c.Next()
-	if err == io.EOF {
-		return fault.New(fault.Corrupt, "the file is empty: not even a header")
-	}
-	if err != nil {
-		return err
-	}
-	names := make([]string, len(cells))
-	for i, cell := range cells {
-		names[i] = string(cell)
-	}
-	return o.enc.Header(names, opts)
-}
-
-func (o *Out) cells(cells [][]byte, n int64) error {
-	line, rej, err := o.enc.Cells(o.line[:0], cells, n)
-	if err == nil {
-		err = o.put(line, rej)
-	}
-	if err == nil && n%csvPage == 0 {
-		err = o.Page(strconv.FormatInt(n, 10))
-	}
-	return err
 }
 
 // put counts a row of the source and stages it, or its reject.

@@ -2,6 +2,7 @@ package part
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -119,17 +120,44 @@ func equalFold(s []byte, word string) bool {
 	return len(s) == len(word) && bytes.EqualFold(s, []byte(word))
 }
 
-// appendQuoted appends s as a JSON string; false where s is not UTF-8.
-// Most cells are plain ASCII, so they are looked through first.
+// appendQuoted appends s as a JSON string; false where s is not UTF-8. Most cells
+// are printable ASCII: those are looked through eight bytes at a time, and copied.
 func appendQuoted(dst, s []byte) ([]byte, bool) {
-	for _, c := range s {
-		if c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
-			dst, err := jsontext.AppendQuote(dst, s)
-			return dst, err == nil
-		}
+	if !printable(s) {
+		dst, err := jsontext.AppendQuote(dst, s)
+		return dst, err == nil
 	}
 	dst = append(dst, '"')
-	return append(append(dst, s...), '"'), true
+	from := 0
+	if bytes.IndexByte(s, '"') >= 0 || bytes.IndexByte(s, '\\') >= 0 { // as in documents
+		for i, c := range s {
+			if c == '"' || c == '\\' {
+				dst = append(append(dst, s[from:i]...), '\\')
+				from = i
+			}
+		}
+	}
+	return append(append(dst, s[from:]...), '"'), true
+}
+
+// printable reports whether all of s is ASCII from space to tilde.
+func printable(s []byte) bool {
+	const high, low = 0x8080808080808080, 0x0101010101010101
+	for len(s) >= 8 {
+		w := binary.LittleEndian.Uint64(s)
+		// The high bit of a byte ends up set if it was set, if the byte is below
+		// space, or if it is 0x7f; a borrow or carry only comes from such a byte.
+		if (w|(w-low*' ')|(w+low))&high != 0 {
+			return false
+		}
+		s = s[8:]
+	}
+	for _, c := range s {
+		if c < ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // unquote returns the text of a JSON string, valid until the next call.

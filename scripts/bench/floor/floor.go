@@ -60,17 +60,11 @@ func REST(ctx context.Context, v Vendor, dir string) (int64, error) {
 	if err := g.Wait(); err != nil {
 		return 0, err
 	}
-	return insert(ctx, dir, fmt.Sprintf(`SELECT %s FROM (SELECT unnest(payments) AS p
+	return insert(ctx, dir, columns, fmt.Sprintf(`SELECT %s FROM (SELECT unnest(payments) AS p
 		FROM read_json(%s, format = 'newline_delimited', columns = {payments: 'STRUCT(%s)[]'}))`,
-		list(func(c column) string { return `p."` + c.field + `"` }),
+		list(columns, func(c column) string { return `p."` + c.field + `"` }),
 		quote(filepath.Join(dir, "*.json")),
-		list(func(c column) string { return `"` + c.field + `" ` + c.typ })))
-}
-
-// File inserts a compressed CSV file into a database in dir, and returns the rows.
-func File(ctx context.Context, path, dir string) (int64, error) {
-	return insert(ctx, dir, fmt.Sprintf("SELECT * FROM read_csv(%s, header = true, columns = {%s})", quote(path),
-		list(func(c column) string { return quote(c.field) + ": " + quote(c.typ) })))
+		list(columns, func(c column) string { return `"` + c.field + `" ` + c.typ })))
 }
 
 func download(ctx context.Context, client *http.Client, url, path string) (err error) {
@@ -99,17 +93,17 @@ func download(ctx context.Context, client *http.Client, url, path string) (err e
 
 // insert runs one INSERT … SELECT into a new database file, with the settings
 // that the warehouse driver uses.
-func insert(ctx context.Context, dir, query string) (int64, error) {
+func insert(ctx context.Context, dir string, cols []column, query string) (int64, error) {
 	db, err := sql.Open("duckdb", filepath.Join(dir, "floor.duckdb")+"?memory_limit=1GiB&preserve_insertion_order=false")
 	if err != nil {
 		return 0, err
 	}
 	defer db.Close()
-	table := list(func(c column) string { return `"` + c.field + `" ` + c.typ })
-	if _, err := db.ExecContext(ctx, "CREATE TABLE payments ("+table+")"); err != nil {
+	table := list(cols, func(c column) string { return `"` + c.field + `" ` + c.typ })
+	if _, err := db.ExecContext(ctx, "CREATE TABLE floor ("+table+")"); err != nil {
 		return 0, err
 	}
-	res, err := db.ExecContext(ctx, "INSERT INTO payments "+query)
+	res, err := db.ExecContext(ctx, "INSERT INTO floor "+query)
 	if err != nil {
 		return 0, err
 	}
@@ -120,9 +114,9 @@ func insert(ctx context.Context, dir, query string) (int64, error) {
 	return rows, db.Close() // the file is complete only now
 }
 
-func list(f func(column) string) string {
+func list(cols []column, f func(column) string) string {
 	var out []string
-	for _, c := range columns {
+	for _, c := range cols {
 		out = append(out, f(c))
 	}
 	return strings.Join(out, ", ")

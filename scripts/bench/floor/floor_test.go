@@ -7,8 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
-
+	"github.com/millrace-data/millrace/functions/ociusage/ociusagetest"
 	"github.com/millrace-data/millrace/scripts/bench/floor"
 	"github.com/millrace-data/millrace/scripts/bench/payments/paymentstest"
 )
@@ -24,23 +23,14 @@ func TestREST(t *testing.T) {
 	}
 }
 
-func TestFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "export.csv.gz")
-	f, err := os.Create(path)
-	if err != nil {
+func TestReport(t *testing.T) {
+	bucket := ociusagetest.New(ociusagetest.Options{Seed: 1})
+	names := bucket.Generate(ociusagetest.Plan{Table: "cost_report", From: since, Files: 1, Rows: 300})
+	path := filepath.Join(t.TempDir(), "report.csv.gz")
+	if err := os.WriteFile(path, bucket.Bytes(names[0]), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	z := gzip.NewWriter(f)
-	if err := paymentstest.WriteCSV(z, paymentstest.Options{Since: since, Days: 2, PerDay: 2500}); err != nil {
-		t.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := floor.File(t.Context(), path, t.TempDir()); got != 5000 || err != nil {
-		t.Errorf("got %d rows, error %v, want 5000", got, err)
+	if got, err := floor.Report(t.Context(), path, t.TempDir()); got != 300 || err != nil {
+		t.Errorf("got %d rows, error %v, want 300", got, err)
 	}
 }

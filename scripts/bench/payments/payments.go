@@ -1,5 +1,5 @@
 // Package payments is the connector that the benchmarks run: a vendor that does
-// nothing but page through payments, and one that exports them as a file.
+// nothing but page through payments.
 //
 // [Function] cuts time into days and reads eight of them at a time, so what is
 // measured is the engine's work and not a quota. A slice that stops half-way goes
@@ -12,7 +12,6 @@ package payments
 import (
 	"context"
 	"errors"
-	"iter"
 	"net/url"
 	"strconv"
 	"time"
@@ -22,7 +21,6 @@ import (
 	"github.com/millrace-data/millrace/shared/env"
 	"github.com/millrace-data/millrace/shared/extract"
 	"github.com/millrace-data/millrace/shared/fault"
-	"github.com/millrace-data/millrace/shared/part"
 	"github.com/millrace-data/millrace/shared/record"
 	"github.com/millrace-data/millrace/shared/rest"
 )
@@ -65,21 +63,6 @@ func Function() *extract.Function {
 	}
 }
 
-// Export reads the same payments from one compressed CSV file.
-func Export() *extract.Function {
-	return &extract.Function{
-		Name:    "paymentsexport",
-		Doc:     "Payments of the benchmark's provider, from its export file.",
-		Workers: 1,
-		Open:    open,
-		Tables: []extract.Table{{
-			Table: record.Table{Schema: "bench", Name: "export", Mode: record.Append, File: true,
-				Columns: record.Columns[payment]()},
-			Slices: extract.Objects(),
-		}},
-	}
-}
-
 type provider struct{ client *rest.Client }
 
 func open(lookup env.Lookup, in extract.Invocation) (extract.Source, error) {
@@ -94,18 +77,8 @@ func open(lookup env.Lookup, in extract.Invocation) (extract.Source, error) {
 	return &provider{client}, nil
 }
 
-// Objects lists the one export there is.
-func (p *provider) Objects(context.Context, string) iter.Seq2[extract.Object, error] {
-	return func(yield func(extract.Object, error) bool) {
-		_ = yield(extract.Object{Name: "export.csv.gz", ETag: "1", Created: Since}, nil)
-	}
-}
-
-// Read reads a day's pages, or the export.
+// Read reads a day's pages.
 func (p *provider) Read(ctx context.Context, s extract.Slice, out *extract.Out) error {
-	if s.Object != nil {
-		return p.export(ctx, s.Object.Name, out)
-	}
 	page, _ := strconv.Atoi(out.Cursor())
 	for more := true; more; {
 		page++
@@ -145,13 +118,4 @@ func (p *provider) page(ctx context.Context, s extract.Slice, page int, out *ext
 		return false, out.Corrupt(ctx, body, err)
 	}
 	return false, err
-}
-
-func (p *provider) export(ctx context.Context, name string, out *extract.Out) error {
-	body, err := p.client.Get(ctx, "/"+name, nil)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	return out.CSV(body, part.CSVOptions{})
 }

@@ -135,8 +135,11 @@ func (d Driver) Stage(ctx context.Context, conn *sql.Conn, name string, cols []r
 	for i, c := range cols {
 		typ := d.Type(c)
 		list[i] = quote(c.Name)
-		if c.Type == record.Document { // staged as text, so that its numbers keep every digit
+		switch {
+		case c.Type == record.Document: // staged as text, so that its numbers keep every digit
 			list[i], typ = fmt.Sprintf("CAST(%[1]s AS JSON) AS %[1]s", quote(c.Name)), "VARCHAR"
+		case c.Type == record.Number && c.Precision > narrow:
+			list[i], typ = wide(quote(c.Name), c.Precision, c.Scale)+" AS "+quote(c.Name), "VARCHAR"
 		}
 		read[i] = literal(c.Name) + ": " + literal(typ)
 		if len(files) == 0 {

@@ -26,7 +26,6 @@ type Options struct {
 	PerDay  int           // rows of each day, evenly spread; at least 1
 	Page    int           // rows a page; 0 = 1,000
 	Latency time.Duration // before each answer
-	File    string        // path of the export that GET /export.csv.gz serves; "" = none
 }
 
 // Rows is how many payments there are.
@@ -35,7 +34,6 @@ func (o Options) Rows() int { return o.Days * o.PerDay }
 // Handler serves
 //
 //	GET /payments?from=T&to=T&page=N   rows created in [from, to), RFC 3339, pages from 1
-//	GET /export.csv.gz                 Options.File
 //
 // A page is {"payments":[…],"pageInfo":{"hasMore":…,"page":…}}.
 func Handler(o Options) http.Handler {
@@ -49,10 +47,6 @@ func Handler(o Options) http.Handler {
 	s.blocks.New = func() any { b := template(); return &b }
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /payments", s.payments)
-	mux.HandleFunc("GET /export.csv.gz", func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(o.Latency)
-		http.ServeFile(w, r, o.File)
-	})
 	return mux
 }
 

@@ -1,12 +1,10 @@
 package paymentstest
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 )
@@ -68,22 +66,6 @@ func TestOnePage(t *testing.T) {
 	a := get(t, o, since, since.AddDate(0, 0, 1), 1)
 	if len(a.Payments) != 5003 || a.PageInfo.HasMore {
 		t.Errorf("got %d payments, more %t, want all 5003 in one page", len(a.Payments), a.PageInfo.HasMore)
-	}
-}
-
-func TestExportHoldsTheSamePayments(t *testing.T) {
-	o := Options{Since: since, Days: 2, PerDay: 700}
-	var b strings.Builder
-	if err := WriteCSV(&b, o); err != nil {
-		t.Fatal(err)
-	}
-	rows, err := csv.NewReader(strings.NewReader(b.String())).ReadAll()
-	if err != nil || len(rows) != 1401 {
-		t.Fatalf("got %d lines, error %v, want 1401", len(rows), err)
-	}
-	a := get(t, o, since.AddDate(0, 0, 1), since.AddDate(0, 0, 2), 1)
-	if p := a.Payments[0]; rows[701][0] != p.ID || rows[701][1] != p.CreatedAt.Format("2006-01-02T15:04:05.000Z") {
-		t.Errorf("first of day 2: export has %q, the API %v", rows[701][:2], p)
 	}
 }
 

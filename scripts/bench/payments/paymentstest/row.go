@@ -2,10 +2,7 @@ package paymentstest
 
 import (
 	"bytes"
-	"encoding/csv"
 	"fmt"
-	"io"
-	"strconv"
 	"time"
 )
 
@@ -74,23 +71,4 @@ func digits(b []byte, n int) {
 		b[i] = byte('0' + n%10)
 		n /= 10
 	}
-}
-
-// WriteCSV writes all payments as the export file holds them: a header with the
-// API's field names, then one line per payment. It neither compresses nor closes.
-func WriteCSV(w io.Writer, o Options) error {
-	out := csv.NewWriter(w)
-	_ = out.Write([]string{"id", "createdAt", "customerId", "amount", "currency", "status", "method", "country", "description", "metadata"})
-	for n := range o.Rows() {
-		t := n % blockN
-		_ = out.Write([]string{
-			fmt.Sprintf("pay_%012d", n), o.created(n).Format("2006-01-02T15:04:05.000Z"),
-			fmt.Sprintf("cus_%06d", t*7919%1_000_000), strconv.FormatFloat(cents(t), 'f', 2, 64),
-			pick(currencies, t), pick(statuses, t/3), pick(methods, t/7), pick(countries, t),
-			fmt.Sprintf("Invoice %06d", t*104_729%1_000_000),
-			fmt.Sprintf(`{"channel":"%s","attempt":%d}`, pick(channels, t/11), t%9+1),
-		})
-	}
-	out.Flush()
-	return out.Error()
 }
