@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -18,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace-data/millrace/functions/ociusage/ociusagetest"
 	"github.com/millrace-data/millrace/scripts/bench/payments/paymentstest"
 )
 
@@ -56,7 +56,7 @@ func child(ctx context.Context, args []string, out io.Writer) error {
 	return fmt.Errorf("no benchmark for %q", args[2:])
 }
 
-// serve is the vendor: it prints its address and lives as long as its parent,
+// serve is the vendors: it prints how to reach them and lives as long as its parent,
 // whose end of the pipe it watches.
 func serve(s settings, parent io.Reader, out io.Writer) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -65,11 +65,20 @@ func serve(s settings, parent io.Reader, out io.Writer) error {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", paymentstest.Handler(vendor(s)))
+	bucket, err := oracle(s.Report)
+	if err != nil {
+		return err
+	}
+	mux.Handle("/n/", bucket)
 	mux.Handle("/big/", http.StripPrefix("/big", paymentstest.Handler(bigVendor(s))))
 	srv := &http.Server{Handler: mux}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
-	fmt.Fprintf(out, "http://%s\n", l.Addr())
+	s.URL = "http://" + l.Addr().String()
+	s.Oracle = ociusagetest.Env(s.URL)
+	if err := json.NewEncoder(out).Encode(s); err != nil {
+		return err
+	}
 	_, _ = io.Copy(io.Discard, parent)
 	_ = srv.Close()
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
@@ -130,30 +139,29 @@ func peakMB() int64 {
 	return 0
 }
 
-// startVendor starts the vendor's process and returns its address. stop ends it
-// and waits for it.
-func startVendor(ctx context.Context, s settings) (url string, stop func() error, err error) {
+// startVendor starts the vendor's process and returns the settings with what it
+// takes to reach it. stop ends it and waits for it.
+func startVendor(ctx context.Context, s settings) (_ settings, stop func() error, err error) {
 	cmd, err := self(ctx, s, roleVendor)
 	if err != nil {
-		return "", nil, err
+		return s, nil, err
 	}
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		return "", nil, err
+		return s, nil, err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return "", nil, err
+		return s, nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return "", nil, err
+		return s, nil, err
 	}
 	stop = func() error { return errors.Join(in.Close(), cmd.Wait()) }
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		return "", nil, errors.Join(fmt.Errorf("the vendor did not start: %w", err), stop())
+	if err := json.NewDecoder(out).Decode(&s); err != nil {
+		return s, nil, errors.Join(fmt.Errorf("the vendor did not start: %w", err), stop())
 	}
-	return strings.TrimSpace(line), stop, nil
+	return s, stop, nil
 }
 
 // measure runs a job in a process of its own, some times, and returns the median.

@@ -46,7 +46,7 @@ func measureAll(ctx context.Context, s settings, runs int, only string) (r *repo
 	if err := writeReport(s.Report, s.Rows); err != nil {
 		return nil, err
 	}
-	url, stop, err := startVendor(ctx, s)
+	s, stop, err := startVendor(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,6 @@ func measureAll(ctx context.Context, s settings, runs int, only string) (r *repo
 			err = e
 		}
 	}()
-	s.URL = url
 	r = &report{Machine: machine(ctx), Rows: s.Rows}
 	for _, b := range chosen {
 		one, err := b.measure(ctx, s, runs)
