@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -177,7 +178,11 @@ func (a *app) report(rep *local.Report) error {
 			a.say("… and %d more: millrace status %s", len(rep.Errors)-most, rep.Function)
 			break
 		}
-		a.say("%s %s %s: %s", e.State, e.Table, e.Slice, short(e.Error, 300))
+		why := e.Error
+		if _, rest, found := strings.Cut(why, e.Table+" slice "+e.Slice+": "); found { // said already
+			why = rest
+		}
+		a.say("%s %s %s: %s", e.State, e.Table, e.Slice, short(why, 400))
 	}
 	if rep.PausedUntil != nil {
 		a.say("paused until %s: run the same command again then", rep.PausedUntil.Format(time.RFC3339))

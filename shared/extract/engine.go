@@ -125,7 +125,8 @@ func (e *Engine) invoke(ctx context.Context, f *Function, t Table, s Slice, row 
 	in := Invocation{Meter: &rest.Meter{}, Scratch: e.Scratch, Now: s.Now}
 	out, err := e.open(ctx, t, s, row, in.Meter)
 	if err != nil {
-		return Outcome{Slice: s}, errors.Join(err, e.Warehouse.End(context.WithoutCancel(ctx), row, warehouse.Failed, err))
+		row.Cursor = "" // else no attempt would ever get further
+		return Outcome{Slice: s, State: warehouse.Failed, Err: err}, e.Warehouse.End(context.WithoutCancel(ctx), row, warehouse.Failed, err)
 	}
 	defer out.close()
 	e.Log.Info("slice started", "function", s.Function, "table", s.Table, "slice", s.ID, "fence", row.Fence)
@@ -165,7 +166,8 @@ func (e *Engine) record(ctx context.Context, o *Outcome, out *Out) error {
 	case Stale:
 		return nil
 	case warehouse.Staged:
-		return out.manifest(ctx)
+		err := out.manifest(ctx, o)
+		return stopped(o, err)
 	}
 	row := out.row
 	row.Until = o.Until
@@ -173,14 +175,19 @@ func (e *Engine) record(ctx context.Context, o *Outcome, out *Out) error {
 	if errors.Is(o.Err, fault.Corrupt) || errors.Is(o.Err, fault.Invalid) {
 		row.Cursor = "" // what was staged is in doubt: start over
 	}
-	err := e.Warehouse.End(ctx, row, o.State, o.Err)
-	if errors.Is(err, fault.Stale) {
-		o.State, err = Stale, nil
-	}
+	err := stopped(o, e.Warehouse.End(ctx, row, o.State, o.Err))
 	if err == nil && o.State == warehouse.Planned && o.Err == nil {
 		next := o.Slice
 		next.Attempt = row.Attempt
 		err = e.publish(ctx, next)
+	}
+	return err
+}
+
+// stopped makes an outcome of the error that somebody holds a newer fence.
+func stopped(o *Outcome, err error) error {
+	if errors.Is(err, fault.Stale) {
+		o.State, o.Err, err = Stale, nil, nil
 	}
 	return err
 }

@@ -140,8 +140,9 @@ func (o *Out) late(err error) (string, time.Time, error) {
 	return warehouse.Failed, time.Time{}, fault.New(fault.Transient, "no page was complete before the deadline: give the function more time (MILLRACE_DEADLINE): %w", err)
 }
 
-// manifest writes the manifest, which is what makes the slice visible to load.
-func (o *Out) manifest(ctx context.Context) error {
+// manifest writes the manifest, which is what makes the slice visible to load. out
+// is told where that did not go well.
+func (o *Out) manifest(ctx context.Context, out *Outcome) error {
 	p := o.snapshot()
 	m := &stage.Manifest{Version: 1, Table: o.table(), Rules: rules(o.t), Function: o.s.Function, Slice: o.s.ID, Purpose: o.row.Purpose,
 		From: o.row.From, To: o.row.To, Source: o.row.Source, Fence: o.row.Fence, Attempt: o.row.Attempt,
@@ -151,14 +152,17 @@ func (o *Out) manifest(ctx context.Context) error {
 	o.e.point("before_manifest")
 	dir := stage.Dir(o.s.Function, o.s.Table, o.s.ID, o.row.Fence)
 	key, err := o.e.Stage.WriteManifest(ctx, dir, m)
-	if key == "" {
-		return errors.Join(err, o.e.Warehouse.End(ctx, o.row, warehouse.Failed, err))
+	row := o.row
+	if key == "" { // everything was read: the next attempt goes on from the last flush
+		row.Cursor = o.saved
+		out.State, out.Err = warehouse.Failed, fmt.Errorf("%s slice %s: write the manifest: %w", o.t.FullName(), o.s.ID, err)
+		return o.e.Warehouse.End(ctx, row, warehouse.Failed, out.Err)
 	}
 	o.e.point("after_manifest")
-	row := o.row
 	row.Manifest = key
 	serr := o.e.Warehouse.Staged(ctx, row)
 	if errors.Is(serr, fault.Stale) {
+		out.State = Stale
 		return nil
 	}
 	return errors.Join(err, serr) // visible but not announced: the message comes again and announces it

@@ -74,7 +74,7 @@ func (e *Engine) open(ctx context.Context, t Table, s Slice, row warehouse.Slice
 		flushed: time.Now(), pageAt: time.Now()}
 	if row.Cursor != "" {
 		if err := json.Unmarshal([]byte(row.Cursor), &o.p); err != nil {
-			return nil, fault.New(fault.Corrupt, "cursor of slice %s in the ledger: %w", s.ID, err)
+			return nil, fault.New(fault.Corrupt, "%s slice %s: its cursor in the ledger is not readable; run the function again, which reads the slice from its beginning: %w", t.FullName(), s.ID, err)
 		}
 	}
 	if s.Replaces != "" && row.Cursor == "" {
@@ -131,11 +131,9 @@ func (o *Out) put(line []byte, rej *part.Reject) (err error) {
 	}
 	if rej != nil {
 		o.p.Rejected++
-		o.line, err = json.Marshal(map[string]string{"row": string(rej.Row), "reason": rej.Reason, "rule": rej.Rule})
-		if err != nil {
+		if o.line, err = rejectLine(rej); err != nil {
 			return err
 		}
-		o.line = append(o.line, '\n')
 		return o.rejects.Line(o.line)
 	}
 	o.p.Staged++
@@ -151,6 +149,17 @@ func (o *Out) put(line []byte, rej *part.Reject) (err error) {
 	}
 	o.line = line
 	return o.parts.Line(line)
+}
+
+// rejectLine is a line of a part of rejects. Quoted, a row grows: one that would
+// make a line that no warehouse reads is kept without its contents.
+func rejectLine(r *part.Reject) ([]byte, error) {
+	line, err := json.Marshal(map[string]string{"row": string(r.Row), "reason": r.Reason, "rule": r.Rule})
+	if err == nil && len(line) > lineMax {
+		reason := fmt.Sprintf("%s; a row of %d bytes, whose contents are too long to be kept", r.Reason, len(r.Row))
+		line, err = json.Marshal(map[string]string{"row": "{}", "reason": reason, "rule": r.Rule})
+	}
+	return append(line, '\n'), err
 }
 
 // Page says that all rows so far are complete and that reading can resume at

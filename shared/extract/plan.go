@@ -170,6 +170,9 @@ func (p *planner) windows() []Slice {
 			if owed || !r.LoadedAt.IsZero() {
 				have = append(have, w)
 			}
+			if p.undone(r) {
+				out = append(out, Slice{ID: r.ID, Purpose: Purpose(r.Purpose), From: r.From, To: r.To})
+			}
 		}
 	}
 	recent := span.Floor(end.Add(-s.Lookback), s.Every)
@@ -186,12 +189,18 @@ func (p *planner) windows() []Slice {
 		recent = base
 	}
 	for _, again := range p.cut(span.Span{From: recent, To: end}) {
-		if r, ok := p.row(again.ID); ok && !r.LoadedAt.IsZero() {
+		if r, ok := p.row(again.ID); ok && !r.LoadedAt.IsZero() && !p.undone(r) {
 			out = append(out, again)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Slice) int { return a.From.Compare(b.From) })
 	return out
+}
+
+// undone reports whether a slice that is loaded was to be read again, and was not:
+// its lookback may have passed while the vendor was away.
+func (p *planner) undone(r warehouse.Slice) bool {
+	return !r.LoadedAt.IsZero() && r.State != warehouse.Loaded
 }
 
 func (p *planner) cut(s span.Span) (out []Slice) {

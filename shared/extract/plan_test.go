@@ -40,12 +40,17 @@ func TestWindows(t *testing.T) {
 	stray.Purpose = "backfill"
 	strayFailed := stray
 	strayFailed.LoadedAt = time.Time{}
+	again := loaded("2025-01-02", "2025-01-02 00:00", "2025-01-03 00:00")
+	again.State = warehouse.Failed
 	for _, tc := range []struct {
 		name string
 		rows []warehouse.Slice
 		r    Request
 		want []string
 	}{
+		{"a lookback that failed is owed when it has passed", append(append(days("2025-01-01", 1), again), days("2025-01-03", 5)...), Request{Now: at("2025-01-08 02:00")},
+			[]string{"2025-01-02", "2025-01-06", "2025-01-07"}},
+		{"a lookback that failed is owed once", append(days("2025-01-01", 1), again), Request{Now: at("2025-01-03 02:00")}, []string{"2025-01-01", "2025-01-02"}},
 		{"first run reads history as one slice, then days", nil, Request{Now: at("2025-01-05 02:00")},
 			[]string{"2024-12-01T00:00:00Z_2025-01-03T00:00:00Z", "2025-01-03", "2025-01-04"}},
 		{"a day is due only when it has settled", days("2025-01-01", 3), Request{Now: at("2025-01-05 00:59")}, []string{"2025-01-02", "2025-01-03"}},

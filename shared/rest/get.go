@@ -20,8 +20,9 @@ import (
 //
 // It tries up to six times: when the network fails, the body is cut short, or the
 // status is 408, 425, 429, 500, 502, 503 or 504. It waits as long as Retry-After
-// says or backs off, and it keeps to the pace. Errors name the method, the path,
-// the status and the tries. Their kinds:
+// says or backs off, and it keeps to the pace. A vendor that was never reached gets
+// two tries. Errors name the method, the address, the status and the tries. Their
+// kinds:
 //
 //   - Limited: the vendor wants us to wait, for more than two minutes or beyond
 //     the deadline of ctx, or it answers 429 to the last try. [fault.Until] says
@@ -50,7 +51,7 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) (*Body,
 	if errors.As(err, &f) {
 		err = f.err
 	}
-	return nil, fmt.Errorf("GET %s%s: %w (try %d of %d)", target.Path, describe(query), err, tries, triesMax)
+	return nil, fmt.Errorf("GET %s%s%s: %w (try %d of %d)", target.Host, target.EscapedPath(), describe(query), err, tries, triesMax)
 }
 
 // try makes one request. Its error is a *failure.
@@ -70,9 +71,10 @@ func (c *Client) try(ctx context.Context, target string, n int) (*Body, error) {
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, unanswered(ctx, err, n)
+		return nil, c.unanswered(ctx, err, n)
 	}
 	defer resp.Body.Close()
+	c.reached.Store(true)
 	c.heed(resp.Header)
 	return c.answer(ctx, resp, n)
 }
@@ -102,7 +104,7 @@ func (c *Client) answer(ctx context.Context, resp *http.Response, n int) (*Body,
 	}
 	body, err := drain(resp, c.opts.Scratch)
 	if err != nil {
-		return nil, unanswered(ctx, err, n)
+		return nil, c.unanswered(ctx, err, n)
 	}
 	if body.file == nil && c.opts.Classify != nil {
 		if err := c.opts.Classify(resp.StatusCode, resp.Header, body.small); err != nil {

@@ -138,7 +138,7 @@ func TestStatuses(t *testing.T) {
 			t.Errorf("%d: got %v after %d requests, want %v after 1", status, err, m.Requests(), kind)
 		}
 		said := err.Error()
-		for _, want := range []string{"GET /api/users?page=7&token=…", fmt.Sprint(status), "E_CODE", "try 1 of 6"} {
+		for _, want := range []string{"GET 127.0.0.1:", "/api/users?page=7&token=…", fmt.Sprint(status), "E_CODE", "try 1 of 6"} {
 			if !strings.Contains(said, want) {
 				t.Errorf("%d: %q does not say %q", status, said, want)
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -29,16 +30,23 @@ var passing = []int{
 }
 
 // unanswered is a try without a whole answer. parent is the caller's context: when
-// that ended, there is nothing to try again.
-func unanswered(parent context.Context, err error, n int) *failure {
+// that ended, there is nothing to try again. A vendor that was never reached is
+// given up early: that is an address or a network that somebody has to look at.
+func (c *Client) unanswered(parent context.Context, err error, n int) *failure {
 	err = unURL(err)
 	var scratch *scratchError
 	var cert *tls.CertificateVerificationError
+	var dial *net.OpError
 	switch {
 	case parent.Err() != nil, errors.As(err, &scratch):
 		return final(err)
 	case errors.As(err, &cert):
 		return final(fault.New(fault.Invalid, "%w: check the base URL and this machine's certificates", err))
+	case errors.As(err, &dial) && dial.Op == "dial" && !c.reached.Load():
+		err = fault.New(fault.Transient, "%s cannot be reached; check the base URL and this machine's network: %w", c.base.Host, err)
+		if n >= dialMax {
+			return final(err)
+		}
 	case errors.Is(err, context.DeadlineExceeded):
 		err = errTry // the caller's deadline is not over: one more try
 	}

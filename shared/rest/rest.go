@@ -11,12 +11,14 @@
 package rest
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/failsafe-go/failsafe-go"
@@ -59,17 +61,19 @@ type Quota struct {
 
 const (
 	tryTimeout   = 2 * time.Minute // a 500 MB page at 5 MB/s; assumed
-	redirectsMax = 10              // as net/http
+	dialTimeout  = 10 * time.Second
+	redirectsMax = 10 // as net/http
 )
 
 // Client reads from one vendor. It is safe for concurrent use; all who use it
 // share its pace.
 type Client struct {
-	opts  Options
-	base  *url.URL
-	http  *http.Client
-	pace  *pace
-	tries failsafe.Executor[*Body]
+	opts    Options
+	base    *url.URL
+	http    *http.Client
+	pace    *pace
+	tries   failsafe.Executor[*Body]
+	reached atomic.Bool // the vendor has answered once
 }
 
 // New checks the options and makes no request. A BaseURL that is not usable is
@@ -89,7 +93,9 @@ func New(o Options) (*Client, error) {
 		o.Scratch = os.TempDir()
 	}
 	if o.Transport == nil {
-		o.Transport = http.DefaultTransport.(*http.Transport).Clone()
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
+		o.Transport = t
 	}
 	c := &Client{opts: o, base: base, pace: newPace(o.Rate), tries: failsafe.With(retryPolicy())}
 	c.http = &http.Client{Transport: o.Transport, CheckRedirect: c.redirect}
@@ -109,6 +115,7 @@ func checkBase(s string) (*url.URL, error) {
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		return nil, fault.New(fault.Invalid, "base URL http://%s: plain http is for this machine only, use https", u.Host)
 	}
+	u.Path = cmp.Or(u.Path, "/") // else JoinPath makes relative paths, which read badly in errors
 	return u, nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 const (
 	triesMax   = 6
+	dialMax    = 2                      // tries to reach a vendor that never answered: there may be hundreds of slices
 	backoff    = 500 * time.Millisecond // doubled with each try
 	backoffMax = 30 * time.Second
 	waitMax    = 2 * time.Minute // longer than this we do not sit in a function that is paid by the second

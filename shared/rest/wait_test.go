@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -121,6 +122,35 @@ func TestBackoff(t *testing.T) {
 			}
 			if m.Requests() != 6 || m.Retries() != 5 {
 				t.Errorf("%s: %d requests, %d retries; want 6, 5", name, m.Requests(), m.Retries())
+			}
+		})
+	}
+}
+
+// A vendor that was never reached is given up soon, with its address; one that
+// answered before may be coming back.
+func TestUnreachable(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+	for first, want := range map[int]int64{0: 2, 1: 7} {
+		synctest.Test(t, func(t *testing.T) {
+			c, m := fake(t, func(n int) (*http.Response, error) {
+				if n <= first {
+					return answer(200), nil
+				}
+				return nil, refused
+			})
+			var err error
+			for range first + 1 {
+				var b *Body
+				if b, err = c.Get(t.Context(), "/a", nil); err == nil {
+					b.Close()
+				}
+			}
+			if fault.Of(err) != fault.Transient || !strings.Contains(fmt.Sprint(err), "GET vendor.test/a") || m.Requests() != want {
+				t.Errorf("after %d answers: %d requests, %v; want %d and the address", first, m.Requests(), err, want)
+			}
+			if first == 0 && !strings.Contains(fmt.Sprint(err), "check the base URL") {
+				t.Errorf("%v does not say what to do", err)
 			}
 		})
 	}

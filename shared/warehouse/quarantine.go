@@ -124,6 +124,9 @@ func (s *Staging) writeRejects(ctx context.Context, to io.Writer) error {
 	return z.Close()
 }
 
+// lineMax is the longest line that drivers must read; quoted, a row grows.
+const lineMax = 15 << 20
+
 // rejectLine appends the reject line of the current row: values that are not null
 // under their column names, documents as they are and all else as text.
 func rejectLine(dst []byte, rows *sql.Rows, cols []record.Column) ([]byte, error) {
@@ -155,7 +158,12 @@ func rejectLine(dst []byte, rows *sql.Rows, cols []record.Column) ([]byte, error
 	if same {
 		reason, state = "the same row was read more than once", "discarded"
 	}
-	dst = append(quoted(append(dst, `{"row":`...), string(append(row, '}'))), `,"reason":`...)
+	text := quoted(nil, string(append(row, '}')))
+	if len(text) > lineMax {
+		reason += fmt.Sprintf("; a row of %d bytes, whose contents are too long to be kept here: they are in the slice's parts in the stage", len(row))
+		text = []byte(`"{}"`)
+	}
+	dst = append(append(append(dst, `{"row":`...), text...), `,"reason":`...)
 	dst = append(quoted(dst, reason), `,"rule":`...)
 	dst = append(quoted(dst, rule), `,"state":"`+state+"\"}\n"...)
 	return dst, nil
