@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -171,6 +172,9 @@ func (a *app) report(rep *local.Report) error {
 	}
 	if err := g.write(a.out); err != nil {
 		return err
+	}
+	if slices.ContainsFunc(rep.Tables, func(t local.TableReport) bool { return t.RowsRejected > 0 }) {
+		a.say("rejected rows are kept, with the reason: millrace rejects list %s", rep.Function)
 	}
 	const most = 10 // the others look alike; status lists them
 	for i, e := range rep.Errors {

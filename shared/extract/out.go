@@ -218,7 +218,7 @@ func (o *Out) Corrupt(ctx context.Context, b *rest.Body, err error) error {
 	if cerr != nil {
 		return fmt.Errorf("%w (the page could not be kept: %v)", err, cerr)
 	}
-	return fmt.Errorf("%w (page kept as %s)", err, key)
+	return fmt.Errorf("%w (kept in the stage as %s; run the function again once the vendor has mended it)", err, key)
 }
 
 // columns is the table with what was found on the way.

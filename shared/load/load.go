@@ -96,7 +96,7 @@ func (e *Engine) unreadable(ctx context.Context, key string, cause error) (Outco
 	}
 	row, err := e.Warehouse.ByManifest(ctx, key)
 	if err != nil {
-		return Outcome{}, errors.Join(cause, err)
+		return Outcome{}, fmt.Errorf("%w; %w", cause, err)
 	}
 	o := Outcome{Function: row.Function, Table: row.Table, Slice: row.ID, State: warehouse.Failed, Err: cause}
 	e.Log.Warn("manifest not loaded", "manifest", key, "error", cause)

@@ -12,7 +12,9 @@ import (
 	"cloud.google.com/go/pubsub/v2/pstest"
 	"google.golang.org/api/option"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"github.com/millrace-data/millrace/shared/chain"
 	pubsubchain "github.com/millrace-data/millrace/shared/chain/pubsub"
@@ -63,7 +65,7 @@ func (t *topics) close() error {
 		errs = append(errs, t.client.Close())
 	}
 	if t.conn != nil {
-		if err := t.conn.Close(); err != nil && !errors.Is(err, grpc.ErrClientConnClosing) {
+		if err := t.conn.Close(); err != nil && status.Code(err) != codes.Canceled {
 			errs = append(errs, err) // the client closes a connection it was given, or not
 		}
 	}

@@ -3,7 +3,6 @@ package paymentstest
 import (
 	"bytes"
 	"fmt"
-	"time"
 )
 
 // The shape of a row. Fields between the marks are written per row; the rest
@@ -59,11 +58,6 @@ func (s *server) fill(b []byte, n int) {
 	digits(at[14:16], ms/60_000%60)
 	digits(at[17:19], ms/1000%60)
 	digits(at[20:23], ms%1000)
-}
-
-// created is when payment n was made.
-func (o Options) created(n int) time.Time {
-	return o.Since.Add(time.Duration(n*dayMS/o.PerDay) * time.Millisecond)
 }
 
 func digits(b []byte, n int) {
