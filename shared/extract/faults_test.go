@@ -116,6 +116,21 @@ func TestLeaseLostWhileReading(t *testing.T) {
 	}
 }
 
+// A pause is over when its time has come, without anybody's help.
+func TestPauseEnds(t *testing.T) {
+	m := extracttest.New(t, env.Map(nil))
+	n := &counter{pages: 2, perPage: 2, before: func(extract.Slice, int) error {
+		return fault.LimitedUntil(time.Now().Add(-time.Second), "quota used up")
+	}}
+	run(t, m, n, oneDay)
+	if got := m.Rows(t, `SELECT state FROM millrace.slices`); got[0] != "paused" {
+		t.Fatalf("ledger: %v", got)
+	}
+	n.before = nil
+	run(t, m, n, oneDay)
+	balanced(t, m, n, 1)
+}
+
 // A row that is rejected and, quoted, longer than a line may be is counted and
 // does not break the load.
 func TestRejectTooLong(t *testing.T) {
