@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	s := settings{Page: 1000, Latency: 20 * time.Millisecond, Workers: 8}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.IntVar(&s.Rows, "rows", 1_000_000, "payments")
-	flags.IntVar(&s.Days, "days", 20, "days over which the payments are spread; one slice each")
+	flags.IntVar(&s.Days, "days", 16, "days over which the payments are spread; one slice each")
 	flags.IntVar(&s.BigPage, "big", 2_000_000, "rows of the one big page, of 250 bytes each")
 	runs := flags.Int("runs", 3, "times that each is measured; the median counts")
 	only := flags.String("only", "", "measure only the benchmark of this name")

@@ -18,6 +18,9 @@ const (
 // its own pages, and resumes by skipping the rows that are staged. The file is
 // split into cells on a goroutine of its own while the rows before are encoded.
 func (o *Out) CSV(r io.Reader, opts part.CSVOptions) error {
+	if err := o.sync(); err != nil {
+		return err
+	}
 	plain, err := part.Decompress(r)
 	if err != nil {
 		return err
@@ -65,7 +68,7 @@ func (o *Out) cells(cells [][]byte, n int64) error {
 		err = o.put(line, rej)
 	}
 	if err == nil && n%csvPage == 0 {
-		err = o.Page(strconv.FormatInt(n, 10))
+		err = o.boundary(strconv.FormatInt(n, 10))
 	}
 	return err
 }

@@ -153,7 +153,13 @@ func (e *Engine) read(ctx context.Context, f *Function, s Slice, out *Out, in In
 		defer cancel()
 	}
 	out.ctx = ctx
-	if err := src.Read(ctx, s, out); err != nil {
+	err = src.Read(ctx, s, out)
+	// What became of the last page counts for more than what stopped the next one,
+	// where it ends the invocation.
+	if last := out.sync(); err == nil || errors.Is(last, errContinue) || errors.Is(last, fault.Stale) {
+		err = last
+	}
+	if err != nil {
 		return err
 	}
 	return out.end()

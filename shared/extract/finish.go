@@ -89,6 +89,14 @@ func size(parts []stage.Part) (n int64) {
 
 // end closes the last parts of a slice that was read to its end.
 func (o *Out) end() error {
+	if len(o.back.filling.ends) > 0 {
+		if err := o.hand(false, ""); err != nil {
+			return err
+		}
+	}
+	if err := o.sync(); err != nil {
+		return err
+	}
 	o.report()
 	return o.roll()
 }
@@ -96,6 +104,7 @@ func (o *Out) end() error {
 // close gives up what is still open: after an error the rows since the last
 // flush are not kept, because their page may not be whole.
 func (o *Out) close() {
+	o.stop()
 	o.parts.Abort()
 	o.rejects.Abort()
 }

@@ -47,6 +47,8 @@ type Out struct {
 	flushed   time.Time
 	pageAt    time.Time
 	slowest   time.Duration // the costliest page so far
+
+	back backstage
 }
 
 // progress is what the next invocation must know; JSON in the ledger's cursor.
@@ -71,7 +73,7 @@ type progress struct {
 // open goes on where the ledger says the slice is.
 func (e *Engine) open(ctx context.Context, t Table, s Slice, row warehouse.Slice, m *rest.Meter) (*Out, error) {
 	o := &Out{e: e, ctx: ctx, t: t, s: s, row: row, meter: m, enc: part.NewEncoder(t.Table), saved: row.Cursor,
-		flushed: time.Now(), pageAt: time.Now()}
+		flushed: time.Now(), pageAt: time.Now(), back: backstage{filling: &rows{}}}
 	if row.Cursor != "" {
 		if err := json.Unmarshal([]byte(row.Cursor), &o.p); err != nil {
 			return nil, fault.New(fault.Corrupt, "%s slice %s: its cursor in the ledger is not readable; run the function again, which reads the slice from its beginning: %w", t.FullName(), s.ID, err)
@@ -99,27 +101,44 @@ func (o *Out) Cursor() string { return o.p.Cursor }
 
 // SetCursor names the vendor's cursor to keep with the mark once the slice is
 // committed; tails start from it.
-func (o *Out) SetCursor(c string) { o.p.Vendor = c }
+func (o *Out) SetCursor(c string) {
+	_ = o.sync() // its error is returned by Page or Row
+	o.p.Vendor = c
+}
 
 // Expect notes how many rows the source says the slice has.
-func (o *Out) Expect(rows int64) { o.p.Expected = &rows }
+func (o *Out) Expect(rows int64) {
+	_ = o.sync()
+	o.p.Expected = &rows
+}
 
 // Warn notes something that a reader must know about the completeness of the
 // slice. It becomes a check with verdict warn. No row contents.
 func (o *Out) Warn(format string, args ...any) {
+	_ = o.sync()
 	const most = 100 // a vendor that misbehaves on every page is told once too often by then
 	if len(o.p.Warnings) < most {
 		o.p.Warnings = append(o.p.Warnings, fmt.Sprintf(format, args...))
 	}
 }
 
-// Row stages one JSON object as the vendor sent it. raw is not kept.
+// Row stages one JSON object as the vendor sent it. raw is not kept, extra is.
+// Rows are encoded behind the Source's back, a page at a time: an error may be of
+// a row before this one.
 func (o *Out) Row(raw []byte, extra ...part.Field) error {
-	line, rej, err := o.enc.JSON(o.line[:0], raw, extra...)
-	if err != nil {
-		return err
+	if len(raw) == 0 || raw[0] != '{' { // no object: say so while the page is at hand
+		if err := o.sync(); err != nil {
+			return err
+		}
+		if _, _, err := o.enc.JSON(nil, raw); err != nil {
+			return err
+		}
 	}
-	return o.put(line, rej)
+	o.back.filling.add(raw, extra)
+	if len(o.back.filling.data) >= batchBytes {
+		return o.hand(false, "")
+	}
+	return nil
 }
 
 // put counts a row of the source and stages it, or its reject.
@@ -163,8 +182,21 @@ func rejectLine(r *part.Reject) ([]byte, error) {
 }
 
 // Page says that all rows so far are complete and that reading can resume at
-// cursor. It stores that every now and then, and ends the invocation in time.
+// cursor. It stores that every now and then, and ends the invocation in time. It
+// does not wait for that: its error may be of the page before, and the Source asks
+// for one page that is then not used.
 func (o *Out) Page(cursor string) error {
+	if len(o.back.filling.ends) > 0 {
+		return o.hand(true, cursor)
+	}
+	if err := o.sync(); err != nil {
+		return err
+	}
+	return o.boundary(cursor)
+}
+
+// boundary is what happens at the end of a page.
+func (o *Out) boundary(cursor string) error {
 	now := time.Now()
 	o.slowest = max(o.slowest, now.Sub(o.pageAt))
 	o.p.Cursor, o.sincePage, o.pageAt = cursor, 0, now
@@ -177,7 +209,7 @@ func (o *Out) Page(cursor string) error {
 	}
 	short := false
 	if d, ok := o.ctx.Deadline(); ok {
-		short = time.Until(d) < 2*o.slowest
+		short = time.Until(d) < 3*o.slowest // the page that is being asked for, another one, and time to spare
 	}
 	_, bytes := o.parts.Pending()
 	if short || bytes >= rollBytes || now.Sub(o.flushed) >= cmp.Or(o.e.FlushEvery, flushEvery) {
