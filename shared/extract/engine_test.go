@@ -303,7 +303,8 @@ func (b *brokenOnce) Read(ctx context.Context, s extract.Slice, out *extract.Out
 		err := b.counter.Read(ctx, s, out)
 		b.pages = pages
 		if err == nil {
-			err = out.Row([]byte(`{"id":"2025-01-04-half","at":"2025-01-04T00:00:00Z","n":1}`))
+			// Large enough to be staged before the page has ended.
+			err = out.Row([]byte(`{"id":"2025-01-04-half","at":"2025-01-04T00:00:00Z","n":1,"pad":"` + strings.Repeat("x", 1<<20) + `"}`))
 		}
 		if err == nil {
 			err = errors.New("connection lost")
