@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check bench
+.PHONY: help demo build test check bench protections
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## run the main job on embedded defaults, no account needed
 	bin/millrace demo
@@ -15,6 +15,9 @@ test: ## run all tests
 
 check: ## run exactly what CI runs
 	bash .ci/run
+
+protections: ## take each protection away and see its test fail
+	go run ./scripts/protections
 
 bench: build ## measure against the floors: plain downloads and one INSERT … SELECT
 	go run ./scripts/bench
