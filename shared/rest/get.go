@@ -1,6 +1,8 @@
 package rest
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +16,21 @@ import (
 
 	"github.com/millrace-data/millrace/shared/fault"
 )
+
+// Request is one call of [Client.Send].
+type Request struct {
+	Method string // "" = GET
+	Path   string // added to the base URL's own path
+	Query  url.Values
+	Header http.Header // beside Options.Header, and stronger
+	Body   []byte      // sent anew with each try
+	Once   bool        // must not happen twice: there is one try, and ErrUnknown where it may have worked
+}
+
+// ErrUnknown is the outcome of a Request made Once whose answer was lost: the
+// vendor may have done what was asked, or not. Look before you ask again. Its kind
+// is Transient.
+var ErrUnknown = fault.New(fault.Transient, "the vendor may have done it, or not")
 
 // Get reads path, which is added to the base URL's own path, and returns the
 // whole answer once its status is 2xx. The caller closes it.
@@ -31,14 +48,25 @@ import (
 //   - NotFound: 404 or 410. Invalid: any other status that is our doing.
 //   - Transient: all tries failed.
 func (c *Client) Get(ctx context.Context, path string, query url.Values) (*Body, error) {
-	target := c.base.JoinPath(path)
-	target.RawQuery = query.Encode()
+	return c.Send(ctx, Request{Path: path, Query: query})
+}
+
+// Send makes any request as Get does: with tries, which is right for whatever
+// changes nothing at the vendor, be its method GET or POST; or Once.
+func (c *Client) Send(ctx context.Context, r Request) (*Body, error) {
+	target := c.base.JoinPath(r.Path)
+	target.RawQuery = r.Query.Encode()
+	r.Method = cmp.Or(r.Method, http.MethodGet)
+	policy, most := c.tries, triesMax
+	if r.Once {
+		policy, most = c.once, 1
+	}
 
 	var got *Body
 	var tries int
-	_, err := c.tries.WithContext(ctx).GetWithExecution(func(failsafe.Execution[*Body]) (_ *Body, err error) {
+	_, err := policy.WithContext(ctx).GetWithExecution(func(failsafe.Execution[*Body]) (_ *Body, err error) {
 		tries++
-		got, err = c.try(ctx, target.String(), tries)
+		got, err = c.try(ctx, target.String(), r, tries)
 		return got, err
 	})
 	if err == nil {
@@ -50,24 +78,29 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) (*Body,
 	var f *failure
 	if errors.As(err, &f) {
 		err = f.err
+		if r.Once && f.sent {
+			err = fmt.Errorf("%w: %w", ErrUnknown, err)
+		}
 	}
-	return nil, fmt.Errorf("GET %s%s%s: %w (try %d of %d)", target.Host, target.EscapedPath(), describe(query), err, tries, triesMax)
+	return nil, fmt.Errorf("%s %s%s%s: %w (try %d of %d)", r.Method, target.Host, target.EscapedPath(), describe(r.Query), err, tries, most)
 }
 
 // try makes one request. Its error is a *failure.
-func (c *Client) try(ctx context.Context, target string, n int) (*Body, error) {
+func (c *Client) try(ctx context.Context, target string, r Request, n int) (*Body, error) {
 	if err := c.pace.wait(ctx); err != nil {
 		return nil, final(err)
 	}
 	c.count(n)
 	one, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(one, http.MethodGet, target, nil)
+	req, err := http.NewRequestWithContext(one, r.Method, target, bytes.NewReader(r.Body))
 	if err != nil {
 		return nil, final(fault.Wrap(fault.Invalid, unURL(err)))
 	}
-	for name, values := range c.opts.Header {
-		req.Header[name] = slices.Clone(values)
+	for _, h := range []http.Header{c.opts.Header, r.Header} {
+		for name, values := range h {
+			req.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
+		}
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -109,7 +142,9 @@ func (c *Client) answer(ctx context.Context, resp *http.Response, n int) (*Body,
 	if body.file == nil && c.opts.Classify != nil {
 		if err := c.opts.Classify(resp.StatusCode, resp.Header, body.small); err != nil {
 			body.Close()
-			return nil, named(ctx, err, n)
+			f := named(ctx, err, n)
+			f.sent = true
+			return nil, f
 		}
 	}
 	return body, nil

@@ -33,7 +33,13 @@ var passing = []int{
 // that ended, there is nothing to try again. A vendor that was never reached is
 // given up early: that is an address or a network that somebody has to look at.
 func (c *Client) unanswered(parent context.Context, err error, n int) *failure {
-	err = unURL(err)
+	f := c.noAnswer(parent, unURL(err), n)
+	var dial *net.OpError
+	f.sent = !errors.As(err, &dial) || dial.Op != "dial"
+	return f
+}
+
+func (c *Client) noAnswer(parent context.Context, err error, n int) *failure {
 	var scratch *scratchError
 	var cert *tls.CertificateVerificationError
 	var dial *net.OpError
@@ -67,12 +73,21 @@ func named(ctx context.Context, err error, n int) *failure {
 	if fault.Of(err) == fault.Transient {
 		return again(ctx, err, n)
 	}
+	if until, ok := fault.Until(err); ok && time.Until(until) <= waitMax && fits(ctx, time.Until(until)) {
+		return &failure{err: err, wait: time.Until(until)}
+	}
 	return final(err)
 }
 
 // refused is a try with an answer that is not 2xx.
 func (c *Client) refused(ctx context.Context, resp *http.Response, n int) *failure {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, memoryMax)) // whatever of it came: the status is what counts
+	f := c.refusal(ctx, resp, body, n)
+	f.sent = resp.StatusCode >= 500 // a 4xx says that nothing was done
+	return f
+}
+
+func (c *Client) refusal(ctx context.Context, resp *http.Response, body []byte, n int) *failure {
 	if c.opts.Classify != nil {
 		if err := c.opts.Classify(resp.StatusCode, resp.Header, body); err != nil {
 			return named(ctx, err, n)

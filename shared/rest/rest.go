@@ -6,7 +6,8 @@
 // reads rows sees a whole page or an error. Bodies of any size are held in a
 // scratch file, and [Rows] streams the rows out of them one by one.
 //
-// The package writes nothing to vendors, knows no vendor, and does not log: what
+// What must not happen twice is sent once, with an error of its own
+// where the outcome is unknown. The package knows no vendor, and does not log: what
 // it did is counted in a [Meter].
 package rest
 
@@ -42,7 +43,8 @@ type Options struct {
 	// Classify names the vendor's odd errors. It sees every answer whose body is
 	// 1 MiB or less, also those with status 200; of an error's body, the first
 	// 1 MiB. Its error ends the call, unless its kind is Transient: that is
-	// retried. Nil means: as usual.
+	// retried; or Limited with a time: that is waited for, as a Retry-After is.
+	// Nil means: as usual.
 	Classify func(status int, header http.Header, body []byte) error
 }
 
@@ -73,6 +75,7 @@ type Client struct {
 	http    *http.Client
 	pace    *pace
 	tries   failsafe.Executor[*Body]
+	once    failsafe.Executor[*Body]
 	reached atomic.Bool // the vendor has answered once
 }
 
@@ -97,7 +100,7 @@ func New(o Options) (*Client, error) {
 		t.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
 		o.Transport = t
 	}
-	c := &Client{opts: o, base: base, pace: newPace(o.Rate), tries: failsafe.With(retryPolicy())}
+	c := &Client{opts: o, base: base, pace: newPace(o.Rate), tries: failsafe.With(retryPolicy(triesMax)), once: failsafe.With(retryPolicy(1))}
 	c.http = &http.Client{Transport: o.Transport, CheckRedirect: c.redirect}
 	return c, nil
 }
@@ -134,7 +137,7 @@ func (c *Client) redirect(req *http.Request, via []*http.Request) error {
 	if req.URL.Host == c.base.Host && req.URL.Scheme == c.base.Scheme {
 		return nil
 	}
-	for name := range c.opts.Header {
+	for name := range via[0].Header {
 		req.Header.Del(name)
 	}
 	req.Header.Del("Referer") // holds our query

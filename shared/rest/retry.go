@@ -27,14 +27,15 @@ type failure struct {
 	err  error
 	wait time.Duration
 	done bool // another try makes no sense
+	sent bool // the vendor may have got the request and done what it asks
 }
 
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-func retryPolicy() retrypolicy.RetryPolicy[*Body] {
+func retryPolicy(most int) retrypolicy.RetryPolicy[*Body] {
 	return retrypolicy.NewBuilder[*Body]().
-		WithMaxAttempts(triesMax).
+		WithMaxAttempts(most).
 		ReturnLastFailure().
 		AbortIf(func(_ *Body, err error) bool {
 			var f *failure
