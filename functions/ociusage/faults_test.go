@@ -184,7 +184,7 @@ func TestRedirects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range s.(extract.Lister).Objects(t.Context(), "cost_report") {
+	for _, err := range s.(extract.Lister).Objects(t.Context(), extract.Wish{Table: "cost_report"}) {
 		if err == nil {
 			t.Error("got objects, want an error")
 		}

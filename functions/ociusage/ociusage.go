@@ -148,10 +148,10 @@ func open(lookup env.Lookup, in extract.Invocation) (extract.Source, error) {
 
 // Objects lists the files of a table. Its errors never mean "no data": no files
 // is an empty list.
-func (s *source) Objects(ctx context.Context, table string) iter.Seq2[extract.Object, error] {
+func (s *source) Objects(ctx context.Context, w extract.Wish) iter.Seq2[extract.Object, error] {
 	return func(yield func(extract.Object, error) bool) {
 		for start := ""; ; {
-			objects, next, err := s.page(ctx, feeds[table].prefix, start)
+			objects, next, err := s.page(ctx, feeds[w.Table].prefix, start)
 			for _, o := range objects {
 				if !yield(o, nil) {
 					return

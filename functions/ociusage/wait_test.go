@@ -51,7 +51,7 @@ func TestRetryAfter(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), c.deadline)
 				defer cancel()
 				found := 0
-				for _, e := range s.Objects(ctx, "cost_report") {
+				for _, e := range s.Objects(ctx, extract.Wish{Table: "cost_report"}) {
 					if err = e; err == nil {
 						found++
 					}

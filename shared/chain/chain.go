@@ -9,7 +9,10 @@
 // The package holds no connection; drivers such as chain/pubsub do.
 package chain
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // The topics.
 const (
@@ -23,7 +26,8 @@ type Message struct {
 	Key        string // ordering key: messages of a key arrive in the order they were published
 	Attributes map[string]string
 	Data       []byte
-	ID         string // set on delivery, the same when it is delivered again
+	ID         string    // set on delivery, the same when it is delivered again
+	NotBefore  time.Time // who delivers it waits until then, or hands it out early: handlers bear both
 }
 
 // Publisher sends messages.

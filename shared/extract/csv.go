@@ -2,6 +2,7 @@ package extract
 
 import (
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/millrace-data/millrace/shared/fault"
@@ -27,7 +28,7 @@ func (o *Out) CSV(r io.Reader, opts part.CSVOptions) error {
 	}
 	defer plain.Close()
 	c := part.NewCSV(plain)
-	if err := o.header(c, opts); err != nil {
+	if _, _, err := o.header(c, opts); err != nil {
 		return err
 	}
 	done, _ := strconv.ParseInt(o.p.Cursor, 10, 64)
@@ -41,34 +42,77 @@ func (o *Out) CSV(r io.Reader, opts part.CSVOptions) error {
 		if err == nil && n > done {
 			err = o.cells(cells, n)
 		}
+		if err == nil && n > done && n%csvPage == 0 {
+			err = o.boundary(strconv.FormatInt(n, 10))
+		}
 		if err != nil {
 			return err
 		}
 	}
 }
 
-func (o *Out) header(c *part.CSV, opts part.CSVOptions) error {
-	cells, err := c.Next()
-	if err == io.EOF {
-		return fault.New(fault.Corrupt, "the file is empty: not even a header")
+// CSVRows stages one CSV document with a header of its own as rows of this slice,
+// and returns the header and how many rows there were. Where the first record is
+// not opts.Header in some order, that is the header and the record is a row: some
+// vendors send it with the first page only. Pages are the caller's: call Page when
+// one is whole.
+func (o *Out) CSVRows(r io.Reader, opts part.CSVOptions) (header []string, rows int64, err error) {
+	if err := o.settle(); err != nil {
+		return nil, 0, err
+	}
+	plain, err := part.Decompress(r)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer plain.Close()
+	c := part.NewCSV(plain)
+	header, first, err := o.header(c, opts)
+	if err == nil && first != nil {
+		rows++
+		err = o.cells(first, rows)
 	}
 	if err != nil {
-		return err
+		return header, rows, err
 	}
-	names := make([]string, len(cells))
-	for i, cell := range cells {
-		names[i] = string(cell)
+	s := split(c)
+	defer s.stop()
+	for {
+		cells, err := s.next()
+		if err == io.EOF {
+			return header, rows, nil
+		}
+		if err == nil {
+			rows++
+			err = o.cells(cells, rows)
+		}
+		if err != nil {
+			return header, rows, err
+		}
 	}
-	return o.enc.Header(names, opts)
+}
+
+// header binds the first record, or opts.Header where that is a row already.
+func (o *Out) header(c *part.CSV, opts part.CSVOptions) (names []string, row [][]byte, err error) {
+	cells, err := c.Next()
+	if err == io.EOF {
+		return nil, nil, fault.New(fault.Corrupt, "the file is empty: not even a header")
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, cell := range cells {
+		names = append(names, string(cell))
+	}
+	if opts.Header != nil && !slices.Equal(slices.Sorted(slices.Values(names)), slices.Sorted(slices.Values(opts.Header))) {
+		names, row = opts.Header, cells
+	}
+	return names, row, o.enc.Header(names, opts)
 }
 
 func (o *Out) cells(cells [][]byte, n int64) error {
 	line, rej, err := o.enc.Cells(o.line[:0], cells, n)
 	if err == nil {
 		err = o.put(line, rej)
-	}
-	if err == nil && n%csvPage == 0 {
-		err = o.boundary(strconv.FormatInt(n, 10))
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package extract
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,8 @@ const (
 	// tidyUp is kept free at the end of an invocation: closing a part and writing
 	// the ledger must fit in.
 	tidyUp = 3 * time.Second
+	// turnWait is until a slice looks again whether another of its table is done.
+	turnWait = 5 * time.Second
 )
 
 // Engine runs functions. All fields but Point and Progress are required.
@@ -72,8 +75,7 @@ func (e *Engine) Handle(ctx context.Context, f *Function, m chain.Message) (Outc
 	if err := dec.Decode(&s); err != nil || s.Function != f.Name {
 		return Outcome{}, fault.New(fault.Invalid, "message %s is no slice of %s: %v", m.ID, f.Name, err)
 	}
-	t, err := f.table(s.Table)
-	if err != nil {
+	if _, err := f.table(f.Tables, s.Table); err != nil {
 		return Outcome{}, err
 	}
 	o := Outcome{Slice: s, State: Stale}
@@ -87,7 +89,7 @@ func (e *Engine) Handle(ctx context.Context, f *Function, m chain.Message) (Outc
 	if err != nil {
 		return o, err
 	}
-	return e.invoke(ctx, f, t, s, row)
+	return e.invoke(ctx, f, s, row)
 }
 
 // settled reports whether there is nothing to read: the wish this message carries
@@ -109,7 +111,7 @@ func (e *Engine) settled(ctx context.Context, s Slice, o *Outcome) (bool, error)
 		o.Err = fault.LimitedUntil(row.Until, "%s", row.Error)
 		return true, nil
 	case row.State == warehouse.Staged:
-		err := e.Stage.Announce(ctx, row.Manifest)
+		err := e.announce(ctx, row)
 		if errors.Is(err, fault.NotFound) {
 			return false, nil // somebody removed it: read again
 		}
@@ -119,45 +121,94 @@ func (e *Engine) settled(ctx context.Context, s Slice, o *Outcome) (bool, error)
 	return false, nil
 }
 
+// announce has a manifest arrive again, and those of the tables beside it.
+func (e *Engine) announce(ctx context.Context, row warehouse.Slice) error {
+	all, err := e.Warehouse.Slices(ctx, row.Function, "")
+	for _, r := range all {
+		if err == nil && r.ID == row.ID && r.State == warehouse.Staged && r.Manifest != "" {
+			err = e.Stage.Announce(ctx, r.Manifest)
+		}
+	}
+	return err
+}
+
 // invoke reads a claimed slice and records how that ended.
-func (e *Engine) invoke(ctx context.Context, f *Function, t Table, s Slice, row warehouse.Slice) (Outcome, error) {
+func (e *Engine) invoke(ctx context.Context, f *Function, s Slice, row warehouse.Slice) (Outcome, error) {
 	began := time.Now()
 	in := Invocation{Meter: &rest.Meter{}, Scratch: e.Scratch, Now: s.Now}
-	out, err := e.open(ctx, t, s, row, in.Meter)
-	if err != nil {
-		row.Cursor = "" // else no attempt would ever get further
+	failed := func(cursor string, err error) (Outcome, error) {
+		row.Cursor = cursor
 		return Outcome{Slice: s, State: warehouse.Failed, Err: err}, e.Warehouse.End(context.WithoutCancel(ctx), row, warehouse.Failed, err)
 	}
+	src, err := f.Open(e.Env, in)
+	if err != nil {
+		return failed(row.Cursor, err)
+	}
+	defer closeSource(src)
+	t, err := f.table(f.Chosen(src), s.Table)
+	if err != nil {
+		return failed(row.Cursor, err)
+	}
+	out, err := e.open(ctx, t, s, row, in.Meter)
+	if err != nil {
+		return failed("", err) // else no attempt would ever get further
+	}
 	defer out.close()
+	if err := e.join(ctx, out, beside(f.Chosen(src), t), in.Meter); err != nil {
+		return failed(row.Cursor, err)
+	}
 	e.Log.Info("slice started", "function", s.Function, "table", s.Table, "slice", s.ID, "fence", row.Fence)
 	o := Outcome{Slice: s}
-	read := e.read(ctx, f, s, out, in)
+	read := e.turn(ctx, t, row)
+	if read == nil {
+		read = e.read(ctx, src, s, out)
+	} else {
+		out.wait = turnWait
+	}
 	o.State, o.Until, o.Err = out.verdict(ctx, read)
 	err = e.record(context.WithoutCancel(ctx), &o, out)
-	o.Rows, o.Rejected, o.Pages = out.p.Staged, out.p.Rejected, in.Meter.Pages()
+	o.Rows, o.Rejected, o.Pages = o.Rows+out.p.Staged, o.Rejected+out.p.Rejected, in.Meter.Pages()
 	o.Requests, o.Retries = in.Meter.Requests(), in.Meter.Retries()
 	e.account(context.WithoutCancel(ctx), o, row.Fence, began, in.Meter)
 	return o, err
 }
 
-// read lets the Source work, with time in hand to tidy up after it.
-func (e *Engine) read(ctx context.Context, f *Function, s Slice, out *Out, in Invocation) error {
-	src, err := f.Open(e.Env, in)
-	if err != nil {
-		return err
+// turn is errContinue while an older claim on the table is alive, where only one
+// slice of it may be read at a time. The claim was made before looking, so that of
+// two workers at least one sees the other.
+func (e *Engine) turn(ctx context.Context, t Table, row warehouse.Slice) error {
+	if !t.Alone {
+		return nil
 	}
-	defer closeSource(src)
+	rows, err := e.Warehouse.Slices(ctx, row.Function, row.Table)
+	for _, r := range rows {
+		older := cmp.Or(r.ClaimedAt.Compare(row.ClaimedAt), cmp.Compare(r.ID, row.ID)) < 0
+		if r.ID != row.ID && r.State == warehouse.Extracting && older && time.Now().Before(r.LeaseUntil) {
+			return errContinue
+		}
+	}
+	return err
+}
+
+// read lets the Source work, with time in hand to tidy up after it.
+func (e *Engine) read(ctx context.Context, src Source, s Slice, out *Out) error {
 	if d, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, d.Add(-min(tidyUp, time.Until(d)/4)))
 		defer cancel()
 	}
 	out.ctx = ctx
-	err = src.Read(ctx, s, out)
+	for _, b := range out.beside {
+		b.ctx = ctx
+	}
+	err := src.Read(ctx, s, out)
 	// What became of the last page counts for more than what stopped the next one,
 	// where it ends the invocation.
 	if last := out.sync(); err == nil || errors.Is(last, errContinue) || errors.Is(last, fault.Stale) {
 		err = last
+	}
+	if err == nil && out.same {
+		return errUnchanged
 	}
 	if err != nil {
 		return err
@@ -172,20 +223,19 @@ func (e *Engine) record(ctx context.Context, o *Outcome, out *Out) error {
 	case Stale:
 		return nil
 	case warehouse.Staged:
-		err := out.manifest(ctx, o)
-		return stopped(o, err)
+		return stopped(o, out.manifests(ctx, o))
+	case warehouse.Loaded:
+		out.saved = ""
+	case warehouse.Planned:
+		if out.wait > 0 {
+			o.Until = time.Now().Add(out.wait).UTC()
+		}
 	}
-	row := out.row
-	row.Until = o.Until
-	row.Cursor = out.saved // what the last flush stored; parts after it are orphans
-	if errors.Is(o.Err, fault.Corrupt) || errors.Is(o.Err, fault.Invalid) {
-		row.Cursor = "" // what was staged is in doubt: start over
-	}
-	err := stopped(o, e.Warehouse.End(ctx, row, o.State, o.Err))
+	err := stopped(o, out.giveBack(ctx, *o))
 	if err == nil && o.State == warehouse.Planned && o.Err == nil {
 		next := o.Slice
-		next.Attempt = row.Attempt
-		err = e.publish(ctx, next)
+		next.Attempt = out.row.Attempt
+		err = e.publish(ctx, next, o.Until)
 	}
 	return err
 }

@@ -24,6 +24,12 @@ func (o *Out) flush() error {
 	}
 	o.e.point("after_part")
 	p := o.snapshot()
+	for name, b := range o.beside {
+		if p.Beside == nil {
+			p.Beside = map[string]progress{}
+		}
+		p.Beside[name] = b.snapshot()
+	}
 	body, err := json.Marshal(p)
 	if err != nil {
 		return err
@@ -39,6 +45,11 @@ func (o *Out) flush() error {
 }
 
 func (o *Out) roll() error {
+	for _, b := range o.beside {
+		if err := b.roll(); err != nil {
+			return err
+		}
+	}
 	if err := o.parts.Roll(); err != nil {
 		return fmt.Errorf("stage parts of slice %s: %w", o.s.ID, err)
 	}
@@ -51,6 +62,7 @@ func (o *Out) roll() error {
 // snapshot is the progress with what this invocation staged and counted.
 func (o *Out) snapshot() progress {
 	p := o.p
+	p.Beside = nil // the others' own
 	p.Parts = append(slices.Clone(p.Parts), staged(o.parts.Parts())...)
 	p.Rejects = append(slices.Clone(p.Rejects), staged(o.rejects.Parts())...)
 	p.Requests += o.meter.Requests()
@@ -89,12 +101,7 @@ func size(parts []stage.Part) (n int64) {
 
 // end closes the last parts of a slice that was read to its end.
 func (o *Out) end() error {
-	if len(o.back.filling.ends) > 0 {
-		if err := o.hand(false, ""); err != nil {
-			return err
-		}
-	}
-	if err := o.sync(); err != nil {
+	if err := o.settle(); err != nil {
 		return err
 	}
 	o.report()
@@ -104,6 +111,9 @@ func (o *Out) end() error {
 // close gives up what is still open: after an error the rows since the last
 // flush are not kept, because their page may not be whole.
 func (o *Out) close() {
+	for _, b := range o.beside {
+		b.close()
+	}
 	o.stop()
 	o.parts.Abort()
 	o.rejects.Abort()
@@ -114,6 +124,9 @@ func (o *Out) close() {
 func (o *Out) verdict(ctx context.Context, err error) (state string, until time.Time, cause error) {
 	if err == nil {
 		return warehouse.Staged, until, nil
+	}
+	if errors.Is(err, errUnchanged) {
+		return warehouse.Loaded, until, nil
 	}
 	if o.sincePage == 0 && o.p.Cursor != "" && !errors.Is(err, errContinue) && !errors.Is(err, fault.Corrupt) && !errors.Is(err, fault.Stale) {
 		if ferr := o.flush(); ferr != nil {

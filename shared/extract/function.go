@@ -31,6 +31,20 @@ type Table struct {
 	record.Table
 	Slices Slicing
 	Rules  []gate.Rule // beside the ones every table has: key not null, key unique, totals, few rejects
+	Beside string      // name of the table whose slices fill this one too, where one reading gives rows of several; it has no Slices of its own
+	Alone  bool        // one slice of this table is read at a time, over all invocations: a vendor's limit
+}
+
+// Chooser is a Source whose configuration says which of its function's tables are
+// filled, and how: mode, key, rules and slicing may differ from [Function].Tables.
+type Chooser interface{ Tables() []Table }
+
+// Chosen is the tables that src fills: all of them, unless it is a [Chooser].
+func (f *Function) Chosen(src Source) []Table {
+	if c, ok := src.(Chooser); ok {
+		return c.Tables()
+	}
+	return f.Tables
 }
 
 // Invocation is what the engine lends to a Source for one invocation.
@@ -52,16 +66,34 @@ type Source interface {
 // Lister is a Source that has tables cut by [Objects].
 type Lister interface {
 	// Objects lists what there is to read for a table, in any order.
-	Objects(ctx context.Context, table string) iter.Seq2[Object, error]
+	Objects(ctx context.Context, w Wish) iter.Seq2[Object, error]
 }
 
-// Object is one file at the vendor's. Name and ETag are its identity: a changed
-// ETag under the same name is a new slice.
+// Wish is what a run asks a [Lister] for.
+type Wish struct {
+	Table    string // without schema
+	Purpose  Purpose
+	From, To time.Time // of a backfill; zero = open
+	IKnow    bool      // the person who asks was told why not to, and wants it
+	Now      time.Time // the run's clock, UTC
+	Known    []Known   // what the ledger has of this table, oldest first
+}
+
+// Known is an object that has a slice.
+type Known struct {
+	Name, ETag string
+	Loaded     bool
+	Started    bool // it has a cursor: there is something to go on with, such as a job at the vendor's
+}
+
+// Object is one thing to read whole: a file, a version, a quarter. Name and ETag
+// are its identity: a changed ETag under the same name is a new slice.
 type Object struct {
 	Name    string
-	ETag    string
+	ETag    string    // "" where the name says it all
 	Size    int64     // bytes; 0 = unknown
-	Created time.Time // UTC
+	Created time.Time // UTC; a backfill takes those of its range. Zero: the Lister has looked at the range
+	Again   bool      `json:",omitempty"` // to be read though it is loaded: what it holds may have changed
 }
 
 // Slice is the unit of work: a window, an object, or a scan.

@@ -48,7 +48,10 @@ type Out struct {
 	pageAt    time.Time
 	slowest   time.Duration // the costliest page so far
 
-	back backstage
+	back   backstage
+	beside map[string]*Out // of the leading table: those that its slice fills too
+	wait   time.Duration   // before the next invocation
+	same   bool            // the slice is loaded as it is
 }
 
 // progress is what the next invocation must know; JSON in the ledger's cursor.
@@ -68,6 +71,9 @@ type progress struct {
 	New      []string     `json:"new,omitempty"`
 	Missing  []string     `json:"missing,omitempty"`
 	Resumed  bool         `json:"resumed,omitempty"` // Missing holds what earlier invocations never saw
+	Restarts int          `json:"restarts,omitempty"`
+
+	Beside map[string]progress `json:"beside,omitempty"`
 }
 
 // open goes on where the ledger says the slice is.
@@ -186,10 +192,10 @@ func rejectLine(r *part.Reject) ([]byte, error) {
 // does not wait for that: its error may be of the page before, and the Source asks
 // for one page that is then not used.
 func (o *Out) Page(cursor string) error {
-	if len(o.back.filling.ends) > 0 {
+	if len(o.back.filling.ends) > 0 && o.beside == nil {
 		return o.hand(true, cursor)
 	}
-	if err := o.sync(); err != nil {
+	if err := o.settle(); err != nil { // with tables beside, a page is their boundary too
 		return err
 	}
 	return o.boundary(cursor)

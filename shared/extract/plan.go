@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/millrace-data/millrace/shared/chain"
@@ -19,6 +20,7 @@ type Request struct {
 	Tables   []string  // none = all of the function
 	From, To time.Time // half-open; zero = what is due by mark, coverage and lookback
 	Purpose  Purpose   // "" = Live
+	IKnow    bool      // asks for what a connector advises against
 	Now      time.Time // the run's clock
 }
 
@@ -33,71 +35,86 @@ func (e *Engine) Tick(ctx context.Context, f *Function, r Request) ([]Slice, err
 		return nil, err
 	}
 	defer closeSource(src)
-	tables, err := f.tables(r.Tables)
+	all := f.Chosen(src)
+	tables, err := f.asked(all, r.Tables)
 	if err != nil {
 		return nil, err
 	}
 	var out []Slice
+	var rows []warehouse.Slice
 	for _, t := range tables {
 		due, err := e.due(ctx, f, t, src, r)
 		if err != nil {
 			return nil, err
 		}
+		for _, s := range due {
+			rows = append(rows, s.row())
+			for _, b := range beside(all, t) {
+				rows = append(rows, s.of(b).row())
+			}
+		}
 		out = append(out, due...)
-	}
-	rows := make([]warehouse.Slice, len(out))
-	for i, s := range out {
-		rows[i] = s.row()
 	}
 	if err := e.Warehouse.Plan(ctx, rows); err != nil {
 		return nil, err
 	}
 	for _, s := range out {
-		if err := e.publish(ctx, s); err != nil {
+		if err := e.publish(ctx, s, time.Time{}); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-func (e *Engine) publish(ctx context.Context, s Slice) error {
+func (e *Engine) publish(ctx context.Context, s Slice, notBefore time.Time) error {
 	body, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
-	return e.Chain.Publish(ctx, chain.Message{Topic: chain.TopicSlices, Data: body,
+	return e.Chain.Publish(ctx, chain.Message{Topic: chain.TopicSlices, Data: body, NotBefore: notBefore,
 		Attributes: map[string]string{"function": s.Function, "table": s.Table}})
 }
 
-func (f *Function) tables(names []string) ([]Table, error) {
+// asked are the tables that have slices of their own, of those that a request
+// names. One that is filled beside another stands for that one.
+func (f *Function) asked(all []Table, names []string) (out []Table, err error) {
 	if len(names) == 0 {
-		return f.Tables, nil
+		return slices.DeleteFunc(slices.Clone(all), func(t Table) bool { return t.Beside != "" }), nil
 	}
-	var out []Table
 	for _, n := range names {
-		t, err := f.table(n)
+		t, err := f.table(all, n)
+		if err == nil && t.Beside != "" {
+			t, err = f.table(all, t.Beside)
+		}
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, t)
+		if !slices.ContainsFunc(out, func(o Table) bool { return o.Name == t.Name }) {
+			out = append(out, t)
+		}
 	}
 	return out, nil
 }
 
-func (f *Function) table(name string) (Table, error) {
+func (f *Function) table(all []Table, name string) (Table, error) {
 	var known []string
-	for _, t := range f.Tables {
+	for _, t := range all {
 		if t.Name == name || t.FullName() == name {
 			return t, nil
 		}
 		known = append(known, t.Name)
+	}
+	for _, t := range f.Tables {
+		if t.Name == name || t.FullName() == name {
+			return Table{}, fault.New(fault.Invalid, "the configuration of function %s leaves out table %q; it takes %v", f.Name, name, known)
+		}
 	}
 	return Table{}, fault.New(fault.Invalid, "function %s has no table %q; it has %v", f.Name, name, known)
 }
 
 // due lists the slices of one table that a request asks for, oldest first.
 func (e *Engine) due(ctx context.Context, f *Function, t Table, src Source, r Request) ([]Slice, error) {
-	rows, err := e.Warehouse.Slices(ctx, f.Name, t.Name)
+	rows, err := e.ledger(ctx, f, t, beside(f.Chosen(src), t))
 	if err != nil {
 		return nil, err
 	}
@@ -263,25 +280,43 @@ func (p *planner) objects(ctx context.Context, src Source) (out []Slice, err err
 		return nil, fault.New(fault.Invalid, "table %s is cut by objects but its source lists none", p.t.Name)
 	}
 	var found []Object
-	for o, err := range l.Objects(ctx, p.t.Name) {
+	for o, err := range l.Objects(ctx, p.wish()) {
 		if err != nil {
 			return nil, err
 		}
 		found = append(found, o)
 	}
-	slices.SortFunc(found, func(a, b Object) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Name, b.Name)) })
+	slices.SortStableFunc(found, func(a, b Object) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Name, b.Name)) })
 	for i, o := range found {
-		id := o.Name + "@" + o.ETag
+		id := o.id()
 		row, known := p.row(id)
-		if (!p.r.From.IsZero() && o.Created.Before(p.r.From)) || (!p.r.To.IsZero() && !o.Created.Before(p.r.To)) {
+		if !o.Created.IsZero() && ((!p.r.From.IsZero() && o.Created.Before(p.r.From)) || (!p.r.To.IsZero() && !o.Created.Before(p.r.To))) {
 			continue
 		}
-		if known && !row.LoadedAt.IsZero() && p.r.Purpose == Live {
+		if known && !row.LoadedAt.IsZero() && !p.undone(row) && !o.Again && p.r.Purpose == Live {
 			continue
 		}
 		out = append(out, Slice{ID: id, Purpose: p.r.Purpose, Object: &found[i], Replaces: p.older(o.Name, id)})
 	}
 	return out, nil
+}
+
+func (p *planner) wish() Wish {
+	w := Wish{Table: p.t.Name, Purpose: p.r.Purpose, From: p.r.From, To: p.r.To, IKnow: p.r.IKnow, Now: p.r.Now.UTC()}
+	for _, r := range p.rows {
+		k := Known{Name: cmp.Or(r.Source, r.ID), Loaded: !r.LoadedAt.IsZero() && !p.undone(r), Started: r.Cursor != ""}
+		k.ETag = strings.TrimPrefix(strings.TrimPrefix(r.ID, k.Name), "@")
+		w.Known = append(w.Known, k)
+	}
+	return w
+}
+
+// id is how the ledger calls the slice of an object.
+func (o Object) id() string {
+	if o.ETag == "" {
+		return o.Name
+	}
+	return o.Name + "@" + o.ETag
 }
 
 // older is the slice of another version of an object that is loaded, "" if none is.

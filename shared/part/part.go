@@ -28,6 +28,7 @@ type Field struct {
 // CSVOptions says how to read one CSV file.
 type CSVOptions struct {
 	Nulls  []string          // texts that mean null besides ""
+	Header []string          // for CSVRows: the names to use where the first record is a row already; nil = the first record is the header
 	Gather map[string]string // header prefix → json column that collects such cells as {"exact header": "cell"}
 }
 

@@ -82,14 +82,18 @@ func ManifestKey(dir string) string { return dir + manifestName }
 
 // IsManifest reports whether key is a manifest's. Events come for every object.
 func IsManifest(key string) bool {
-	return strings.HasSuffix(key, manifestName) && !strings.HasPrefix(key, Corrupt)
+	return strings.HasSuffix(key, manifestName) && !kept(key)
+}
+
+func kept(key string) bool {
+	return strings.HasPrefix(key, Corrupt) || strings.HasPrefix(key, Raw)
 }
 
 // sliceOf is the folder of all attempts at the slice that an object belongs to;
 // false for what lies elsewhere.
 func sliceOf(key string) (string, bool) {
 	names := strings.Split(key, "/")
-	if len(names) < 5 || strings.HasPrefix(key, Corrupt) {
+	if len(names) < 5 || kept(key) {
 		return "", false
 	}
 	return strings.Join(names[:3], "/") + "/", true

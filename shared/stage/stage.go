@@ -25,8 +25,11 @@ import (
 	"github.com/millrace-data/millrace/shared/fault"
 )
 
-// Corrupt is the prefix of raw pages kept for a person; Sweep leaves them alone.
-const Corrupt = "corrupt/"
+// The prefixes of what is kept as the vendor sent it; Sweep leaves it alone.
+const (
+	Corrupt = "corrupt/" // pages that broke a contract, for a person
+	Raw     = "raw/"     // documents that cannot be fetched again
+)
 
 // uploadBuffer is the size of an upload's pieces: S3 takes no smaller ones, and
 // one piece per open writer is what a small function can afford.
@@ -160,6 +163,15 @@ func (s *Store) Copy(ctx context.Context, key string, r io.Reader) error {
 func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	data, err := s.bucket.ReadAll(ctx, key)
 	return data, s.explain("read", key, err)
+}
+
+// Open reads one object; fault.NotFound where there is none. The caller closes it.
+func (s *Store) Open(ctx context.Context, key string) (io.ReadCloser, error) {
+	r, err := s.bucket.NewReader(ctx, key, nil)
+	if err != nil {
+		return nil, s.explain("read", key, err)
+	}
+	return r, nil
 }
 
 // List yields the objects whose key begins with prefix, in the order of keys.

@@ -10,7 +10,7 @@ import (
 // Sweep removes the objects under prefix that were written before olderThan and
 // that no manifest of the same slice names, whatever its fence: a continued
 // attempt's manifest names parts of the attempts before. Manifests and everything
-// under [Corrupt] stay. A slice with a manifest that cannot be read is left
+// under [Corrupt] and [Raw] stay. A slice with a manifest that cannot be read is left
 // alone, and its error returned at the end.
 //
 // olderThan must lie before the oldest slice that is still being read or paused

@@ -8,6 +8,7 @@ package pubsub
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path"
 	"sync"
 	"time"
@@ -26,7 +27,8 @@ const (
 	ackDeadline = 60          // seconds; the client extends it while a handler works
 	retryMin    = time.Second // before a message that was not handled comes again
 	retryMax    = time.Minute
-	inFlightMax = 64 << 20 // bytes of messages held at a time; ours are references of a few hundred
+	notBefore   = "millrace-not-before" // attribute: RFC 3339. Pub/Sub itself delivers at once
+	inFlightMax = 64 << 20              // bytes of messages held at a time; ours are references of a few hundred
 )
 
 // Chain publishes to and receives from the topics of one project. It is safe for
@@ -59,7 +61,14 @@ func (c *Chain) Close() {
 // taken away the moment it answers, and what is still batched then is lost.
 func (c *Chain) Publish(ctx context.Context, m chain.Message) error {
 	t := c.topic(m.Topic)
-	sent := t.Publish(ctx, &pubsub.Message{Data: m.Data, Attributes: m.Attributes, OrderingKey: m.Key})
+	attributes := maps.Clone(m.Attributes)
+	if !m.NotBefore.IsZero() {
+		if attributes == nil {
+			attributes = map[string]string{}
+		}
+		attributes[notBefore] = m.NotBefore.UTC().Format(time.RFC3339Nano)
+	}
+	sent := t.Publish(ctx, &pubsub.Message{Data: m.Data, Attributes: attributes, OrderingKey: m.Key})
 	if _, err := sent.Get(ctx); err != nil {
 		t.ResumePublish(m.Key) // else the client refuses the key from now on
 		return kind(fmt.Errorf("publish to topic %s: %w", m.Topic, err))
@@ -111,7 +120,8 @@ func (c *Chain) Receive(ctx context.Context, subscription string, max int, handl
 }
 
 func message(topic string, m *pubsub.Message) chain.Message {
-	return chain.Message{Topic: topic, Key: m.OrderingKey, Attributes: m.Attributes, Data: m.Data, ID: m.ID}
+	at, _ := time.Parse(time.RFC3339Nano, m.Attributes[notBefore]) // of another's message: at once
+	return chain.Message{Topic: topic, Key: m.OrderingKey, Attributes: m.Attributes, Data: m.Data, ID: m.ID, NotBefore: at}
 }
 
 // Ensure creates the topics that are missing, and for each a subscription of the

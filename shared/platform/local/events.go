@@ -58,6 +58,7 @@ func (c *Cloud) attempt(ctx context.Context, m chain.Message, handle func(contex
 	if try == 0 {
 		return nil
 	}
+	_ = wait(ctx, time.Until(m.NotBefore))
 	err := handle(ctx, m)
 	if ctx.Err() != nil {
 		return ctx.Err() // the cloud closes; the ledger knows the slice
