@@ -20,6 +20,7 @@ type ask struct {
 	from, to string
 	now      string
 	deadline time.Duration
+	iKnow    bool
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -48,6 +49,7 @@ Dates are UTC days (2026-01-31) or RFC 3339 times; --to is exclusive.`,
 		}}
 	c.Flags().StringVar(&q.from, "from", "", "read from here on (required)")
 	c.Flags().StringVar(&q.to, "to", "", "read up to here, exclusive (required)")
+	c.Flags().BoolVar(&q.iKnow, "i-know", false, "ask for what the function advises against; without it the function says why")
 	_ = c.MarkFlagRequired("from")
 	_ = c.MarkFlagRequired("to")
 	q.bind(c)
@@ -62,7 +64,7 @@ func (q *ask) bind(c *cobra.Command) {
 
 // request reads the flags.
 func (q ask) request(function string, p extract.Purpose) (r local.Request, err error) {
-	r.Function, r.Tables, r.Purpose = function, q.tables, p
+	r.Function, r.Tables, r.Purpose, r.IKnow = function, q.tables, p, q.iKnow
 	if r.From, err = moment("--from", q.from); err != nil {
 		return r, err
 	}

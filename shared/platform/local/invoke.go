@@ -33,15 +33,13 @@ func (c *Cloud) Invoke(ctx context.Context, function string, event []byte) (*Rep
 		if f == nil || len(ids) == 0 {
 			continue
 		}
-		touched := func(t extract.Table) bool {
-			for i := range ids {
-				if i.table == t.Name {
-					return true
-				}
-			}
-			return false
+		var names []string
+		for i := range ids {
+			names = append(names, i.table)
 		}
-		if err := c.sum(ctx, f, touched, ids, rep, &all); err != nil {
+		tables := asked(f.Tables, names)
+		mine := follow(ids, tables)
+		if err := c.sum(ctx, f.Name, tables, mine, rep, &all); err != nil {
 			return nil, err
 		}
 	}

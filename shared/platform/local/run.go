@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"time"
 
@@ -77,7 +78,8 @@ func (c *Cloud) Run(ctx context.Context, r Request) (*Report, error) {
 	if r.Now.IsZero() {
 		r.Now = began.UTC()
 	}
-	if err := Configured(f, c.env, r.Now); err != nil {
+	tables, err := chosen(f, c.env, r.Now)
+	if err != nil {
 		return nil, err
 	}
 	before := c.costs.of(f.Name)
@@ -87,7 +89,7 @@ func (c *Cloud) Run(ctx context.Context, r Request) (*Report, error) {
 	}
 	c.log.Info("run started", "function", f.Name, "slices", len(ticked))
 	settled := c.Settle(ctx)
-	rep, err := c.report(context.WithoutCancel(ctx), f, r, ticked)
+	rep, err := c.report(context.WithoutCancel(ctx), f, asked(tables, r.Tables), ticked)
 	if err != nil {
 		return nil, errors.Join(settled, err)
 	}
@@ -101,43 +103,77 @@ func (c *Cloud) Run(ctx context.Context, r Request) (*Report, error) {
 // Configured asks a function whether it has all it needs, without talking to the
 // vendor. What is missing is one fault.Invalid.
 func Configured(f *extract.Function, lookup env.Lookup, now time.Time) error {
+	_, err := chosen(f, lookup, now)
+	return err
+}
+
+// chosen is the tables that the configuration takes.
+func chosen(f *extract.Function, lookup env.Lookup, now time.Time) ([]extract.Table, error) {
 	src, err := f.Open(lookup, extract.Invocation{Meter: &rest.Meter{}, Now: now})
 	if err != nil {
-		return fault.Wrap(fault.Invalid, fmt.Errorf("function %s: %w", f.Name, err))
+		return nil, fault.Wrap(fault.Invalid, fmt.Errorf("function %s: %w", f.Name, err))
 	}
+	tables := f.Chosen(src)
 	if c, ok := src.(io.Closer); ok {
-		return c.Close()
+		return tables, c.Close()
 	}
-	return nil
+	return tables, nil
+}
+
+// follow adds the slices of tables that are filled beside those of mine.
+func follow(mine map[id]bool, tables []extract.Table) map[id]bool {
+	out := maps.Clone(mine)
+	for i := range mine {
+		for _, t := range tables {
+			if t.Beside == i.table {
+				out[id{t.Name, i.slice}] = true
+			}
+		}
+	}
+	return out
+}
+
+// asked are the tables of a request, with those that their slices fill too.
+func asked(all []extract.Table, names []string) (out []extract.Table) {
+	leading := map[string]bool{}
+	for _, t := range all {
+		if wanted(names, t) {
+			leading[cmp.Or(t.Beside, t.Name)] = true
+		}
+	}
+	for _, t := range all {
+		if leading[cmp.Or(t.Beside, t.Name)] {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // report reads from the ledger how the slices of a run ended.
-func (c *Cloud) report(ctx context.Context, f *extract.Function, r Request, ticked []extract.Slice) (*Report, error) {
+func (c *Cloud) report(ctx context.Context, f *extract.Function, tables []extract.Table, ticked []extract.Slice) (*Report, error) {
 	rep := &Report{Function: f.Name, Tables: []TableReport{}}
 	mine := map[id]bool{}
 	for _, s := range ticked {
 		mine[id{s.Table, s.ID}] = true
 	}
+	mine = follow(mine, tables)
 	var all tally
-	err := c.sum(ctx, f, func(t extract.Table) bool { return wanted(r.Tables, t) }, mine, rep, &all)
+	err := c.sum(ctx, f.Name, tables, mine, rep, &all)
 	rep.Outcome = all.outcome()
 	return rep, err
 }
 
-// sum adds the tables of a function to a report.
-func (c *Cloud) sum(ctx context.Context, f *extract.Function, wanted func(extract.Table) bool, mine map[id]bool, rep *Report, all *tally) error {
-	ledger, err := c.warehouse.Slices(ctx, f.Name, "")
+// sum adds tables of a function to a report.
+func (c *Cloud) sum(ctx context.Context, function string, tables []extract.Table, mine map[id]bool, rep *Report, all *tally) error {
+	ledger, err := c.warehouse.Slices(ctx, function, "")
 	if err != nil {
 		return err
 	}
-	open, err := c.openRejects(ctx, f.Name)
+	open, err := c.openRejects(ctx, function)
 	if err != nil {
 		return err
 	}
-	for _, t := range f.Tables {
-		if !wanted(t) {
-			continue
-		}
+	for _, t := range tables {
 		tr := TableReport{Table: t.Name}
 		for _, s := range ledger {
 			if s.Table == t.Name && mine[id{s.Table, s.ID}] {
@@ -146,7 +182,7 @@ func (c *Cloud) sum(ctx context.Context, f *extract.Function, wanted func(extrac
 				rep.note(s)
 			}
 		}
-		m, err := c.warehouse.Mark(ctx, f.Name, t.Name)
+		m, err := c.warehouse.Mark(ctx, function, t.Name)
 		if err != nil {
 			return err
 		}
