@@ -80,12 +80,20 @@ func (a *app) showStatus(s statusReport) error {
 		}
 		a.say("%s", f.Function)
 		g := newGrid("TABLE", "MARK", "LAG", "COVERED", "GAPS#", "SLICES", "ROWS#", "REJECTS#", "LAST")
+		var idle []string
 		for _, t := range f.Tables {
+			if len(t.Slices) == 0 {
+				idle = append(idle, t.Table)
+				continue
+			}
 			g.row(t.Table, instant(t.Mark), lag(t.LagSeconds), covered(t.Coverage), figure(len(t.Gaps)), states(t.Slices),
 				figure(t.Rows), figure(t.OpenRejects), t.last())
 		}
 		if err := g.write(a.out); err != nil {
 			return err
+		}
+		if len(idle) > 0 {
+			a.say("  never filled: %s", strings.Join(idle, ", "))
 		}
 		a.showTrouble(f)
 	}
