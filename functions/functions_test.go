@@ -28,6 +28,7 @@ func TestAll(t *testing.T) {
 		}
 		for _, table := range f.Tables {
 			checkTable(t, table)
+			checkSlices(t, f, table)
 			if seen[table.FullName()] {
 				t.Errorf("%s is filled twice", table.FullName())
 			}
@@ -57,6 +58,15 @@ func checkTable(t *testing.T, table extract.Table) {
 			t.Errorf("%s has column %s twice", table.FullName(), c.Name)
 		}
 		names = append(names, c.Name)
+	}
+}
+
+// checkSlices: a table is cut, or filled beside one that is.
+func checkSlices(t *testing.T, f *extract.Function, table extract.Table) {
+	t.Helper()
+	leads := slices.ContainsFunc(f.Tables, func(l extract.Table) bool { return l.Name == table.Beside && l.Beside == "" })
+	if cut := table.Slices.Kind != ""; cut == (table.Beside != "") || table.Beside != "" && !leads {
+		t.Errorf("%s: slices %q, filled beside %q", table.FullName(), table.Slices.Kind, table.Beside)
 	}
 }
 
