@@ -79,7 +79,7 @@ func (e *Engine) Handle(ctx context.Context, f *Function, m chain.Message) (Outc
 		return Outcome{}, err
 	}
 	o := Outcome{Slice: s, State: Stale}
-	if done, err := e.settled(ctx, s, &o); done || err != nil {
+	if done, err := e.settled(ctx, f, s, &o); done || err != nil {
 		return o, err
 	}
 	row, err := e.Warehouse.Claim(ctx, s.Function, s.Table, s.ID, e.Owner, lease)
@@ -95,7 +95,7 @@ func (e *Engine) Handle(ctx context.Context, f *Function, m chain.Message) (Outc
 // settled reports whether there is nothing to read: the wish this message carries
 // was fulfilled by an earlier delivery, the manifest is there and only has to be
 // announced again, or the vendor's quota is still used up.
-func (e *Engine) settled(ctx context.Context, s Slice, o *Outcome) (bool, error) {
+func (e *Engine) settled(ctx context.Context, f *Function, s Slice, o *Outcome) (bool, error) {
 	row, err := e.Warehouse.Slice(ctx, s.Function, s.Table, s.ID)
 	if errors.Is(err, fault.NotFound) { // a message that outlived its ledger, or one made by hand
 		return false, e.Warehouse.Plan(ctx, []warehouse.Slice{s.row()})
@@ -111,7 +111,7 @@ func (e *Engine) settled(ctx context.Context, s Slice, o *Outcome) (bool, error)
 		o.Err = fault.LimitedUntil(row.Until, "%s", row.Error)
 		return true, nil
 	case row.State == warehouse.Staged:
-		err := e.announce(ctx, row)
+		err := e.announce(ctx, f, row)
 		if errors.Is(err, fault.NotFound) {
 			return false, nil // somebody removed it: read again
 		}
@@ -122,11 +122,15 @@ func (e *Engine) settled(ctx context.Context, s Slice, o *Outcome) (bool, error)
 }
 
 // announce has a manifest arrive again, and those of the tables beside it.
-func (e *Engine) announce(ctx context.Context, row warehouse.Slice) error {
-	all, err := e.Warehouse.Slices(ctx, row.Function, "")
-	for _, r := range all {
-		if err == nil && r.ID == row.ID && r.State == warehouse.Staged && r.Manifest != "" {
-			err = e.Stage.Announce(ctx, r.Manifest)
+func (e *Engine) announce(ctx context.Context, f *Function, row warehouse.Slice) error {
+	err := e.Stage.Announce(ctx, row.Manifest)
+	for _, t := range f.Tables {
+		if err != nil || t.Beside != row.Table {
+			continue
+		}
+		var b warehouse.Slice
+		if b, err = e.Warehouse.Slice(ctx, row.Function, t.Name, row.ID); err == nil && b.State == warehouse.Staged {
+			err = e.Stage.Announce(ctx, b.Manifest)
 		}
 	}
 	return err
