@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -18,15 +19,15 @@ import (
 )
 
 func (a *app) demoCommand() *cobra.Command {
-	return &cobra.Command{Use: "demo", Short: "See it work: two vendors, kill -9, exactly once; no account needed", Args: cobra.NoArgs,
-		Long: `Load two vendors whose twins run on loopback, kill the process with SIGKILL in the
+	return &cobra.Command{Use: "demo", Short: "See it work: every vendor, kill -9, exactly once; no account needed", Args: cobra.NoArgs,
+		Long: `Load all vendors, whose twins run on loopback, kill the process with SIGKILL in the
 middle of a slice and in the middle of a commit, go on, and compare every table with
 what the vendors hold. It uses the folder "demo" inside the home, and empties that
 folder first.`,
 		RunE: func(c *cobra.Command, _ []string) error { return a.demo(c.Context()) }}
 }
 
-// demo is a day in the life of two functions.
+// demo is a day in the life of the functions.
 type demo struct {
 	a       *app
 	home    string
@@ -66,7 +67,7 @@ func (a *app) demo(ctx context.Context) error {
 		return err
 	}
 	defer d.twins.close()
-	d.say("Two vendors on loopback hold %s rows: an academy (Thought Industries) and a cloud's bills (Oracle).", figure(d.twins.rows()))
+	d.say("%d vendors on loopback hold %s rows: %s.", len(d.twins.vendors), figure(d.twins.rows()), d.twins.about())
 	for _, act := range acts {
 		if err := d.play(ctx, act); err != nil {
 			return err
@@ -139,10 +140,13 @@ func (d demo) child(ctx context.Context, extra string, args ...string) error {
 	return nil
 }
 
+// ours are the prefixes of variables that functions and the mill read.
+var ours = []string{"MILLRACE_", "OCI_", "THOUGHT_INDUSTRIES_", "CLARI_", "ZUORA_REVENUE_", "ADAPTIVE_"}
+
 // plain leaves out what would lead the demo away from its own folder and twins.
 func plain(environ []string) (out []string) {
 	for _, pair := range environ {
-		if !strings.HasPrefix(pair, "MILLRACE_") && !strings.HasPrefix(pair, "OCI_") && !strings.HasPrefix(pair, "THOUGHT_INDUSTRIES_") {
+		if !slices.ContainsFunc(ours, func(prefix string) bool { return strings.HasPrefix(pair, prefix) }) {
 			out = append(out, pair)
 		}
 	}

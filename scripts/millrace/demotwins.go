@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace-data/millrace/functions/ociusage"
 	"github.com/millrace-data/millrace/functions/ociusage/ociusagetest"
+	"github.com/millrace-data/millrace/functions/thoughtindustries"
 	"github.com/millrace-data/millrace/functions/thoughtindustries/thoughtindustriestest"
 	"github.com/millrace-data/millrace/shared/extract"
 	"github.com/millrace-data/millrace/shared/platform/local"
@@ -16,38 +18,61 @@ import (
 
 // twins are the demo's vendors, served on loopback.
 type twins struct {
-	academy *thoughtindustriestest.Server
-	bills   *ociusagetest.Server
+	vendors []*demoVendor
 	servers []*http.Server
-	env     []string // what a function needs to reach them
+	env     []string // what the functions need to reach them
 }
 
-var reports = []string{"cost_report", "usage_report", "focus_report"}
+// demoVendor is a twin and its books.
+type demoVendor struct {
+	function *extract.Function
+	about    string // in the words of a sentence
+	twin     http.Handler
+	env      func(url string) map[string]string
+	holds    func(table string) (rows int64, amount string) // what a table must have; amount "" where nothing is added up
+}
 
 func openTwins() (*twins, error) {
-	from := demoNow.Truncate(24*time.Hour).AddDate(0, 0, -7)
-	t := &twins{
-		academy: thoughtindustriestest.New(thoughtindustriestest.Options{Seed: 1, From: from, To: from.AddDate(0, 0, 7),
-			Events: 1000, Users: 2000, Others: 200, Limit: 10_000_000}), // a quota so large that nothing is paced
-		bills: ociusagetest.New(ociusagetest.Options{Seed: 1}),
-	}
-	t.bills.Generate(ociusagetest.Plan{Table: "cost_report", From: from, Files: 28, Rows: 4000})
-	t.bills.Generate(ociusagetest.Plan{Table: "usage_report", From: from, Files: 8, Rows: 2000})
-	t.bills.Generate(ociusagetest.Plan{Table: "focus_report", From: from, Files: 7, Rows: 2000})
-	academy, err := t.serve(t.academy)
-	if err != nil {
-		return nil, err
-	}
-	bills, err := t.serve(t.bills)
-	if err != nil {
-		t.close()
-		return nil, err
-	}
-	t.env = []string{"THOUGHT_INDUSTRIES_BASE_URL=" + academy, "THOUGHT_INDUSTRIES_API_KEY=" + thoughtindustriestest.DefaultKey}
-	for key, value := range ociusagetest.Env(bills) {
-		t.env = append(t.env, key+"="+value)
+	t := &twins{vendors: []*demoVendor{academy(), bills()}}
+	for _, v := range t.vendors {
+		url, err := t.serve(v.twin)
+		if err != nil {
+			t.close()
+			return nil, err
+		}
+		for key, value := range v.env(url) {
+			t.env = append(t.env, key+"="+value)
+		}
 	}
 	return t, nil
+}
+
+// demoFrom is the first of the seven days that the vendors' data is of.
+var demoFrom = demoNow.Truncate(24*time.Hour).AddDate(0, 0, -7)
+
+func academy() *demoVendor {
+	twin := thoughtindustriestest.New(thoughtindustriestest.Options{Seed: 1, From: demoFrom, To: demoFrom.AddDate(0, 0, 7),
+		Events: 1000, Users: 2000, Others: 200, Limit: 10_000_000}) // a quota so large that nothing is paced
+	return &demoVendor{function: thoughtindustries.Function, about: "an academy (Thought Industries)", twin: twin,
+		env: func(url string) map[string]string {
+			return map[string]string{"THOUGHT_INDUSTRIES_BASE_URL": url, "THOUGHT_INDUSTRIES_API_KEY": thoughtindustriestest.DefaultKey}
+		},
+		holds: func(table string) (int64, string) { return int64(twin.Count(table)), "" }}
+}
+
+func bills() *demoVendor {
+	twin := ociusagetest.New(ociusagetest.Options{Seed: 1})
+	twin.Generate(ociusagetest.Plan{Table: "cost_report", From: demoFrom, Files: 28, Rows: 4000})
+	twin.Generate(ociusagetest.Plan{Table: "usage_report", From: demoFrom, Files: 8, Rows: 2000})
+	twin.Generate(ociusagetest.Plan{Table: "focus_report", From: demoFrom, Files: 7, Rows: 2000})
+	return &demoVendor{function: ociusage.Function, about: "a cloud's bills (Oracle)", twin: twin, env: ociusagetest.Env,
+		holds: func(table string) (int64, string) {
+			total := twin.Expect(table)
+			if amounts["oci."+table] == "" {
+				return total.Rows, ""
+			}
+			return total.Rows, total.Amount
+		}}
 }
 
 func (t *twins) serve(h http.Handler) (url string, err error) {
@@ -67,14 +92,25 @@ func (t *twins) close() {
 	}
 }
 
+// rows is what the warehouse must hold in the end.
 func (t *twins) rows() (n int64) {
-	for _, table := range thoughtindustriestest.Tables() {
-		n += int64(t.academy.Count(table))
-	}
-	for _, table := range reports {
-		n += t.bills.Expect(table).Rows
+	for _, v := range t.vendors {
+		for _, table := range v.function.Tables {
+			rows, _ := v.holds(table.Name)
+			n += rows
+		}
 	}
 	return n
+}
+
+// about lists the vendors in a sentence.
+func (t *twins) about() string {
+	var names []string
+	for _, v := range t.vendors {
+		names = append(names, v.about)
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
 // comparison is what the demo found.
@@ -102,7 +138,7 @@ func (c comparedTo) equal() bool {
 
 // amounts are the columns that are added up on both sides. The quantities of
 // usage_report are bytes and more: their sum has too many digits for a decimal.
-var amounts = map[string]string{"cost_report": "cost_my_cost", "focus_report": "billed_cost"}
+var amounts = map[string]string{"oci.cost_report": "cost_my_cost", "oci.focus_report": "billed_cost"}
 
 // compare holds the warehouse against the vendors' own books.
 func (d demo) compare(ctx context.Context) (comparison, error) {
@@ -112,10 +148,11 @@ func (d demo) compare(ctx context.Context) (comparison, error) {
 		return c, err
 	}
 	defer w.Close()
-	for _, f := range d.a.functions {
-		for _, table := range f.Tables {
-			t, query := d.twins.expect(table)
-			if err := w.DB().QueryRowContext(ctx, query).Scan(&t.Loaded, &t.Distinct, &t.LoadedBy); err != nil {
+	for _, v := range d.twins.vendors {
+		for _, table := range v.function.Tables {
+			t := comparedTo{Table: table.FullName()}
+			t.Vendor, t.Sum = v.holds(table.Name)
+			if err := w.DB().QueryRowContext(ctx, count(table)).Scan(&t.Loaded, &t.Distinct, &t.LoadedBy); err != nil {
 				return c, fmt.Errorf("count %s: %w", t.Table, err)
 			}
 			c.Tables = append(c.Tables, t)
@@ -128,21 +165,16 @@ func (d demo) compare(ctx context.Context) (comparison, error) {
 	return c, nil
 }
 
-// expect is what the vendor holds of a table, and the query that counts the same
-// in the warehouse: rows, distinct rows, amount.
-func (t *twins) expect(table extract.Table) (c comparedTo, query string) {
-	c.Table = table.FullName()
-	if !table.File {
-		c.Vendor = int64(t.academy.Count(table.Name))
-		return c, fmt.Sprintf(`SELECT count(*), count(DISTINCT (%s)), '' FROM %s`, strings.Join(table.Key, ", "), c.Table)
+// count is the query for a table's rows, distinct rows and amount.
+func count(t extract.Table) string {
+	distinct, amount := "_source, _row", "''"
+	if !t.File {
+		distinct = strings.Join(t.Key, ", ")
 	}
-	amount, total := "''", t.bills.Expect(table.Name)
-	c.Vendor = total.Rows
-	if column := amounts[table.Name]; column != "" {
-		c.Sum = total.Amount
+	if column := amounts[t.FullName()]; column != "" {
 		amount = fmt.Sprintf("rtrim(rtrim(CAST(sum(%s) AS VARCHAR), '0'), '.')", column)
 	}
-	return c, fmt.Sprintf(`SELECT count(*), count(DISTINCT (_source, _row)), %s FROM %s`, amount, c.Table)
+	return fmt.Sprintf(`SELECT count(*), count(DISTINCT (%s)), %s FROM %s`, distinct, amount, t.FullName())
 }
 
 // verdict prints the comparison: the demo's result.
