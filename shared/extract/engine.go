@@ -43,6 +43,8 @@ type Engine struct {
 	Progress  func(Progress)    // called at page boundaries, from several goroutines
 
 	FlushEvery time.Duration // how much reading a crash may cost; 0 = 20 s
+
+	unreached breakers
 }
 
 // Progress is where a slice is, for people who wait.
@@ -164,10 +166,11 @@ func (e *Engine) invoke(ctx context.Context, f *Function, s Slice, row warehouse
 	e.Log.Info("slice started", "function", s.Function, "table", s.Table, "slice", s.ID, "fence", row.Fence)
 	o := Outcome{Slice: s}
 	read := e.turn(ctx, t, row)
-	if read == nil {
-		read = e.read(ctx, src, s, out)
-	} else {
+	if read != nil {
 		out.wait = turnWait
+	} else if read = e.unreached.enter(f.Name); read == nil {
+		read = e.read(ctx, src, s, out)
+		e.unreached.leave(f.Name, read)
 	}
 	o.State, o.Until, o.Err = out.verdict(ctx, read)
 	err = e.record(context.WithoutCancel(ctx), &o, out)

@@ -3,6 +3,7 @@ package extract_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/millrace-data/millrace/shared/extract"
 	"github.com/millrace-data/millrace/shared/extract/extracttest"
 	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/rest"
 	"github.com/millrace-data/millrace/shared/stage"
 	"github.com/millrace-data/millrace/shared/warehouse"
 )
@@ -156,5 +158,22 @@ func TestRejectTooLong(t *testing.T) {
 	}
 	if got := m.Rows(t, `SELECT "row", reason LIKE '%too long to be kept%' FROM millrace.rejects`); got[0] != "{}|true" {
 		t.Errorf("rejects: %v", got)
+	}
+}
+
+// A vendor that cannot be reached is not waited for by every slice there is.
+func TestUnreachedVendorIsSpared(t *testing.T) {
+	c := &counter{pages: 1, perPage: 1, before: func(extract.Slice, int) error {
+		return fmt.Errorf("vendor %w", rest.ErrUnreached)
+	}}
+	m := extracttest.New(t, env.Map(nil))
+	run(t, m, c, extract.Request{From: now.AddDate(0, 0, -20), To: now})
+	if c.requests != 2 || len(m.Outcomes) < 10 {
+		t.Errorf("asked %d times for %d slices, want 2", c.requests, len(m.Outcomes))
+	}
+	for _, o := range m.Outcomes {
+		if o.State != warehouse.Failed {
+			t.Errorf("slice %s is %s", o.Slice.ID, o.State)
+		}
 	}
 }

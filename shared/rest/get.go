@@ -32,6 +32,10 @@ type Request struct {
 // is Transient.
 var ErrUnknown = fault.New(fault.Transient, "the vendor may have done it, or not")
 
+// ErrUnreached is part of the error where the vendor's host did not take a single
+// connection.
+var ErrUnreached = errors.New("cannot be reached")
+
 // Get reads path, which is added to the base URL's own path, and returns the
 // whole answer once its status is 2xx. The caller closes it.
 //

@@ -49,7 +49,7 @@ func (c *Client) noAnswer(parent context.Context, err error, n int) *failure {
 	case errors.As(err, &cert):
 		return final(fault.New(fault.Invalid, "%w: check the base URL and this machine's certificates", err))
 	case errors.As(err, &dial) && dial.Op == "dial" && !c.reached.Load():
-		err = fault.New(fault.Transient, "%s cannot be reached; check the base URL and this machine's network: %w", c.base.Host, err)
+		err = fault.New(fault.Transient, "%s %w; check the base URL and this machine's network: %w", c.base.Host, ErrUnreached, err)
 		if n >= dialMax {
 			return final(err)
 		}
