@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -37,6 +38,37 @@ const (
 // quoting it: not JSON, HTML, cut short, no such array (with the names there
 // are), or two of them. Rows before that point were passed on.
 func Rows(r io.Reader, key string, row func(raw []byte) error) (info map[string]jsontext.Value, err error) {
+	return Arrays(r, map[string]func(raw []byte) error{key: row})
+}
+
+// Arrays is Rows for several arrays of one document, in one pass, in whatever order
+// they come: they are members of one object, and one that is missing is
+// fault.Corrupt.
+func Arrays(r io.Reader, rows map[string]func(raw []byte) error) (info map[string]jsontext.Value, err error) {
+	s, err := begin(r)
+	if err != nil {
+		return nil, err
+	}
+	s.key, s.row = key, row
+	info, err = s.document()
+	return info, s.explain(err)
+}
+
+// Arrays streams the elements of several arrays that are members of a document's
+// object, in whatever order they come, and never holds more than one element. Each
+// element goes to the function that rows has under the array's name, as in [Rows];
+// other members are skipped. fault.Corrupt as there, and where one of the arrays is
+// missing.
+func Arrays(r io.Reader, rows map[string]func(raw []byte) error) error {
+	s, err := begin(r)
+	if err != nil {
+		return err
+	}
+	return s.explain(s.arrays(rows))
+}
+
+// begin looks at the first bytes of a document.
+func begin(r io.Reader) (*search, error) {
 	head := make([]byte, 512)
 	n, err := io.ReadFull(r, head)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
@@ -46,14 +78,7 @@ func Rows(r io.Reader, key string, row func(raw []byte) error) (info map[string]
 	if bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("<")) {
 		return nil, fault.New(fault.Corrupt, "answered with HTML or XML instead of JSON: is the base URL right, is the vendor in maintenance?")
 	}
-	s := &search{key: key, row: row}
-	s.dec = jsontext.NewDecoder(io.MultiReader(bytes.NewReader(head), r), jsontext.AllowDuplicateNames(true))
-	info, err = s.document()
-	var own *rowError
-	if errors.As(err, &own) {
-		return nil, own.err
-	}
-	return info, s.explain(err)
+	return &search{dec: jsontext.NewDecoder(io.MultiReader(bytes.NewReader(head), r), jsontext.AllowDuplicateNames(true))}, nil
 }
 
 // rowError carries an error of row past our own explanations.
@@ -64,16 +89,15 @@ func (e *rowError) Error() string { return e.err.Error() }
 // search is a walk through one document.
 type search struct {
 	dec   *jsontext.Decoder
-	key   string
-	row   func([]byte) error
-	found bool
+	want  map[string]func([]byte) error
+	found map[string]bool
 	names []string // of members on the way, for the error when there is no array
 }
 
 func (s *search) document() (info map[string]jsontext.Value, err error) {
 	switch kind := s.dec.PeekKind(); {
-	case kind == '[' && s.key == "":
-		err = s.rows()
+	case kind == '[' && s.want[""] != nil:
+		err = s.rows("")
 	case kind == '{':
 		info, err = s.object(0)
 	default:
@@ -85,10 +109,50 @@ func (s *search) document() (info map[string]jsontext.Value, err error) {
 	if _, err := s.dec.ReadToken(); err != io.EOF {
 		return nil, errors.Join(errTrailing, err)
 	}
-	if !s.found {
-		return nil, fault.New(fault.Corrupt, "no array %q in the answer, which has: %s", s.key, s.listed())
+	for _, key := range slices.Sorted(maps.Keys(s.want)) {
+		if !s.found[key] {
+			return nil, fault.New(fault.Corrupt, "no array %q in the answer, which has: %s", key, s.listed())
+		}
 	}
 	return info, nil
+}
+
+// arrays reads a document that is an object.
+func (s *search) arrays(rows map[string]func([]byte) error) error {
+	if s.dec.PeekKind() != '{' {
+		return cmp.Or(s.dec.SkipValue(), error(fault.New(fault.Corrupt, "the answer is no JSON object")))
+	}
+	if _, err := s.dec.ReadToken(); err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for s.dec.PeekKind() != '}' {
+		name, err := s.dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		s.key = name.String()
+		s.names = append(s.names[:min(len(s.names), membersMax)], s.key)
+		if s.row = rows[s.key]; s.row == nil || s.dec.PeekKind() != '[' {
+			_, err = s.capture()
+		} else {
+			s.found, seen[s.key] = seen[s.key], true
+			err = s.rows()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err1 := s.dec.ReadToken()
+	if _, err := s.dec.ReadToken(); err1 != nil || err != io.EOF {
+		return cmp.Or(err1, errors.Join(errTrailing, err))
+	}
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		if !seen[name] {
+			return fault.New(fault.Corrupt, "no array %q in the answer, which has: %s", name, s.listed())
+		}
+	}
+	return nil
 }
 
 // object reads one object: depth 0 is the document, 1 its data, 2 what is in there.
@@ -118,9 +182,9 @@ func (s *search) member(name string, depth int, info map[string]jsontext.Value) 
 		s.names = append(s.names, name)
 	}
 	switch {
-	case name == s.key && kind == '[' && s.key != "":
-		return s.rows()
-	case kind == '{' && !s.found && (depth == 0 && name == "data" || depth == 1):
+	case kind == '[' && name != "" && s.want[name] != nil:
+		return s.rows(name)
+	case kind == '{' && len(s.found) == 0 && (depth == 0 && name == "data" || depth == 1):
 		return s.descend(name, depth, info)
 	}
 	v, err := s.capture()
@@ -135,7 +199,7 @@ func (s *search) descend(name string, depth int, info map[string]jsontext.Value)
 	if err != nil {
 		return err
 	}
-	if s.found {
+	if len(s.found) > 0 {
 		maps.Copy(info, inner)
 		return nil
 	}
@@ -150,11 +214,11 @@ func keep(info map[string]jsontext.Value, name string, v jsontext.Value) {
 	}
 }
 
-func (s *search) rows() error {
-	if s.found {
-		return fault.New(fault.Corrupt, "the array %q is twice in the answer", s.key)
+func (s *search) rows(key string) error {
+	if s.found[key] {
+		return fault.New(fault.Corrupt, "the array %q is twice in the answer", key)
 	}
-	s.found = true
+	s.found[key] = true
 	if _, err := s.dec.ReadToken(); err != nil {
 		return err
 	}
@@ -163,7 +227,7 @@ func (s *search) rows() error {
 		if err != nil {
 			return err
 		}
-		if err := s.row(raw); err != nil {
+		if err := s.want[key](raw); err != nil {
 			return &rowError{err}
 		}
 	}
@@ -211,8 +275,11 @@ var errTrailing = errors.New("something follows the document")
 
 // explain makes errors of the JSON reader say where and what, but not quote.
 func (s *search) explain(err error) error {
+	var own *rowError
 	var syntax *jsontext.SyntacticError
 	switch {
+	case errors.As(err, &own):
+		return own.err
 	case err == nil || errors.Is(err, fault.Corrupt):
 		return err
 	case errors.Is(err, errTrailing):
