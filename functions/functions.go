@@ -9,16 +9,20 @@ package functions
 import (
 	"strings"
 
+	"github.com/millrace-data/millrace/functions/clari"
 	"github.com/millrace-data/millrace/functions/ociusage"
 	"github.com/millrace-data/millrace/functions/thoughtindustries"
+	"github.com/millrace-data/millrace/functions/zuorarevenue"
 	"github.com/millrace-data/millrace/shared/extract"
 	"github.com/millrace-data/millrace/shared/fault"
 )
 
 // All are the connectors of this build.
 var All = []*extract.Function{
+	clari.Function,
 	thoughtindustries.Function,
 	ociusage.Function,
+	zuorarevenue.Function,
 }
 
 // Find returns the connector of that name. fault.Invalid lists the known ones.

@@ -30,7 +30,7 @@ func TestBenchmarksSmall(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]int64{"rest": 5000, "file": 5000, "extract": 5000, "page": 3000}
+	want := map[string]int64{"rest": 5000, "file": 5000, "zuora": 5000, "extract": 5000, "page": 3000}
 	for _, b := range r.Results {
 		if b.Ours == nil || b.Ours.Rows != want[b.Name] {
 			t.Errorf("%s: ours is %+v, want %d rows", b.Name, b.Ours, want[b.Name])

@@ -84,7 +84,7 @@ func (a *app) main(ctx context.Context, args []string) int {
 	root.PersistentFlags().StringVar(&a.home, "home", "", "folder of warehouse, stage and scratch (default MILLRACE_HOME, or .millrace)")
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log every slice to stderr")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.runCommand(), a.backfillCommand(), a.statusCommand(), a.queryCommand(), a.rejectsCommand(),
+	root.AddCommand(a.runCommand(), a.backfillCommand(), a.statusCommand(), a.queryCommand(), a.rejectsCommand(), a.resyncCommand(),
 		a.invokeCommand(), a.doctorCommand(), a.demoCommand())
 	root.SetIn(a.in)
 	root.SetOut(a.out)

@@ -1,98 +1,248 @@
 package main
 
-// protections is the list. Each entry is a claim of the README's.
+const (
+	duckdb   = "./shared/warehouse/duckdb" // whose tests are the warehouse's kit
+	stage    = "./shared/stage"
+	rest     = "./shared/rest"
+	part     = "./shared/part"
+	academy  = "./functions/thoughtindustries"
+	ociusage = "./functions/ociusage"
+)
+
+// protections is the list. Each entry is a claim of the README's or of a package
+// comment's.
 var protections = []protection{
-	{
-		name: "extract: rows of a broken page",
-		file: "shared/extract/finish.go",
-		old:  `if o.sincePage == 0 && o.p.Cursor`,
-		new:  `if o.p.Cursor`,
-		pkg:  "./shared/extract", test: "TestBrokenPage",
-	},
-	{
-		name: "extract: repeated message",
-		file: "shared/extract/engine.go",
-		old:  `case row.Attempt > s.Attempt &&`,
-		new:  `case false && row.Attempt > s.Attempt &&`,
-		pkg:  "./shared/extract", test: "TestMessageTwice",
-	},
-	{
-		name: "extract: quota that is used up",
-		file: "shared/extract/engine.go",
-		old:  `case row.State == warehouse.Paused && time.Now().Before(row.Until):`,
-		new:  `case false:`,
-		pkg:  "./shared/extract", test: "TestPausedWaits",
-	},
-	{
-		name: "extract: staged is not read again",
-		file: "shared/extract/engine.go",
-		old:  `case row.State == warehouse.Staged:`,
-		new:  `case false:`,
-		pkg:  "./shared/extract", test: "TestStagedIsAnnouncedAgain",
-	},
-	{
-		name: "extract: progress survives a kill",
-		file: "shared/extract/finish.go",
-		old:  `row.Cursor = string(body)`,
-		new:  `row.Cursor = string(body[:0])`,
-		pkg:  "./shared/extract", test: "TestKilledAnywhere/after_page",
-	},
-	{
-		name: "load: older fence stops",
-		file: "shared/load/load.go",
-		old:  `if row.Fence > m.Fence {`,
-		new:  `if false {`,
-		pkg:  "./shared/load", test: "TestStaleBeforeWork",
-	},
-	{
-		name: "load: publishes again",
-		file: "shared/load/load.go",
-		old:  `			err = e.publish(ctx, m, res)`,
-		new: `			if !res.Again {
+	// The commit: one transaction, under the newest fence.
+	{"warehouse: fence of the commit, at its begin and its end", duckdb, "TestConformance/commit/a_newer_fence", []edit{
+		{"shared/warehouse/commit.go", "case !held:\n\t\treturn false, stale(l)", "case !held:"},
+		{"shared/warehouse/commit.go", "\"updated_at\" = ?`+bySlice+` AND \"fence\" = ?", "\"updated_at\" = ?`+bySlice+` AND \"fence\" >= ?"}}},
+	{"warehouse: fence of the ledger", duckdb, "TestConformance/ledger/fences_grow", []edit{{
+		"shared/warehouse/ledger.go",
+		`SET "fence" = "fence" + 1, "attempt"`,
+		`SET "fence" = "fence" + 0, "attempt"`}}},
+	{"warehouse: older fences write no progress", "./shared/extract", "TestLeaseLostWhileReading", []edit{{
+		"shared/warehouse/ledger.go",
+		`SET ` + "`+set+`" + `, "updated_at" = ?` + "`+bySlice+`" + ` AND "fence" = ?`,
+		`SET ` + "`+set+`" + `, "updated_at" = ?` + "`+bySlice+`" + ` AND "fence" >= ?`}}},
+	{"warehouse: a lease keeps others out", duckdb, "TestConformance/ledger/a_lease_that_runs", []edit{{
+		"shared/warehouse/ledger.go",
+		`AND ("lease_until" IS NULL OR "lease_until" < ?)`,
+		`AND (TRUE OR "lease_until" < ?)`}}},
+	{"warehouse: a failed commit rolls all back", duckdb, "TestConformance/crash/a_failure_in_the_middle", []edit{{
+		"shared/warehouse/commit.go",
+		`	if err == nil {
+		err = tx.Commit()
+	}`,
+		`	if e := tx.Commit(); err == nil {
+		err = e
+	}`}}},
+	{"warehouse: a manifest that comes again changes nothing", duckdb, "TestConformance/commit/the_same_manifest_twice", []edit{{
+		"shared/warehouse/commit.go",
+		`return row.State == Loaded && row.Digest == l.Digest ||`,
+		`return false ||`}}},
+	{"warehouse: an event is in the inbox once", duckdb, "TestConformance/commit/an_event_is_in_the_inbox", []edit{{
+		"shared/warehouse/commit.go",
+		`WHERE NOT EXISTS (SELECT 1 FROM "millrace"."inbox" WHERE`,
+		`WHERE TRUE OR NOT EXISTS (SELECT 1 FROM "millrace"."inbox" WHERE`}}},
+	{"warehouse: a mark stops at a hole", duckdb, "TestConformance/marks/a_backfill_beyond_a_hole", []edit{{
+		"shared/warehouse/commit.go",
+		`span.Span{From: r.From, To: r.To}`,
+		`span.Span{From: base, To: r.To}`}}},
+
+	// The load modes.
+	{"warehouse: append deletes the slice before it inserts", duckdb, "TestConformance/modes/append_keeps", []edit{{
+		"shared/warehouse/apply.go",
+		"\t\treturn s.replace(ctx, tx, `\"_slice\" = ?`, s.l.Slice.ID)\n\tcase record.ReplacePartition:",
+		"\t\treturn s.insert(ctx, tx, s.name().String())\n\tcase record.ReplacePartition:"}}},
+	{"warehouse: a rewritten object takes its older's place", ociusage, "TestNewVersionOfAnObjectIsRead", []edit{{
+		"shared/warehouse/apply.go",
+		`if s.l.Table.File && s.l.Slice.Source != "" {`,
+		`if false {`}}},
+	{"warehouse: merge updates what it knows", duckdb, "TestConformance/modes/merge_by_a_key", []edit{{
+		"shared/warehouse/apply.go",
+		`if known == 0 {`,
+		`if known >= 0 {`}}},
+	{"warehouse: of equal keys the last one is merged", duckdb, "TestConformance/gate/of_rows_with_one_key", []edit{{
+		"shared/warehouse/quarantine.go",
+		`a.%[1]s < k."millrace_last"`,
+		`a.%[1]s < 0`}}},
+	{"extract: keys are unique", "./shared/load", "TestGate/key_twice", []edit{{
+		"shared/extract/finish.go",
+		`if len(t.Key) > 0 && (t.Mode`,
+		`if false && (t.Mode`}}},
+	{"extract: keys are not null", "./shared/load", "TestGate/key_is_null", []edit{{
+		"shared/extract/finish.go",
+		`out = append(out, gate.Require(k))`,
+		`_ = k`}}},
+
+	// Rows balance; nothing is dropped.
+	{"load: rows balance", "./shared/load", "TestBadParts/totals", []edit{{
+		"shared/load/load.go",
+		`c.Verdict != gate.Pass {`,
+		`false && c.Verdict != gate.Pass {`}}},
+	{"load, warehouse: rows are counted, twice", "./shared/load", "TestBadParts/fewer_rows", []edit{
+		{"shared/load/judge.go", `if rows != m.RowsStaged {`, `if false {`},
+		{"shared/warehouse/apply.go", `err == nil && n != want {`, `false && n != want {`}}},
+	{"warehouse: rows are counted in the transaction", duckdb, "TestConformance/crash/a_failure_in_the_middle", []edit{{
+		"shared/warehouse/apply.go",
+		`err == nil && n != want {`,
+		`false && n != want {`}}},
+	{"load: the gate's refusal", "./shared/load", "TestGate/too_few_rows", []edit{{
+		"shared/load/load.go",
+		`if refusal != nil {`,
+		`if false {`}}},
+	{"extract: rejects are kept", "./shared/extract", "TestRejectsAreKept", []edit{{
+		"shared/extract/finish.go",
+		`p.Rejects = append(slices.Clone(p.Rejects), staged(o.rejects.Parts())...)`,
+		`p.Rejects = nil`}}},
+	{"warehouse: a mended reject is replayed", duckdb, "TestConformance/rejects/a_reject_that_is_gone", []edit{{
+		"shared/warehouse/quarantine.go",
+		`if state == Loaded {`,
+		`if false {`}}},
+	{"part: numbers are never rounded", part, "TestDecimalIsExact", []edit{{
+		"shared/part/decimal.go",
+		`if len(bytes.TrimRight(frac[scale:], "0")) > 0 {`,
+		`if false {`}}},
+	{"part: truncated gzip is no end", part, "TestDecompressCorrupt", []edit{{
+		"shared/part/decompress.go",
+		`err = a.src.explain(a.format, err)`,
+		`err = io.EOF`}}},
+	{"part: a header that stands twice", part, "TestHeaderErrors", []edit{{
+		"shared/part/cells.go",
+		`if found[name] {`,
+		`if false {`}}},
+
+	// Killed anywhere; delivered again.
+	{"extract: rows of a broken page", "./shared/extract", "TestBrokenPage", []edit{{
+		"shared/extract/finish.go",
+		`if o.sincePage == 0 && o.p.Cursor`,
+		`if o.p.Cursor`}}},
+	{"extract: a repeated message", "./shared/extract", "TestMessageTwice", []edit{{
+		"shared/extract/engine.go",
+		`case row.Attempt > s.Attempt &&`,
+		`case false && row.Attempt > s.Attempt &&`}}},
+	{"extract: a quota that is used up", "./shared/extract", "TestPausedWaits", []edit{{
+		"shared/extract/engine.go",
+		`case row.State == warehouse.Paused && time.Now().Before(row.Until):`,
+		`case false:`}}},
+	{"extract: what is staged is not read again", "./shared/extract", "TestStagedIsAnnouncedAgain", []edit{{
+		"shared/extract/engine.go",
+		`case row.State == warehouse.Staged:`,
+		`case false:`}}},
+	{"extract: progress survives a kill", "./shared/extract", "TestKilledAnywhere/after_page", []edit{{
+		"shared/extract/finish.go",
+		`row.Cursor = string(body)`,
+		`row.Cursor = string(body[:0])`}}},
+	{"extract: stops before the deadline", "./shared/extract", "TestDeadlineContinues", []edit{{
+		"shared/extract/out.go",
+		`short = time.Until(d) < 3*o.slowest`,
+		`short = time.Until(d) < 0*o.slowest`}}},
+	{"load: an older fence stops", "./shared/load", "TestStaleBeforeWork", []edit{{
+		"shared/load/load.go",
+		`if row.Fence > m.Fence {`,
+		`if false {`}}},
+	{"load: publishes again", "./shared/load", "TestPublishFails", []edit{{
+		"shared/load/load.go",
+		`			err = e.publish(ctx, m, res)`,
+		`			if !res.Again {
 				err = e.publish(ctx, m, res)
-			}`,
-		pkg: "./shared/extract", test: "TestKilledAnywhere/after_commit_before_publish",
-	},
-	{
-		name: "load: rows are counted",
-		file: "shared/load/judge.go",
-		old:  `if rows != m.RowsStaged {`,
-		new:  `if false {`,
-		pkg:  "./shared/load", test: "TestBadParts",
-	},
-	{
-		name: "load: digests of parts",
-		file: "shared/stage/fetch.go",
-		old:  `if size != p.Bytes || found != p.SHA256 {`,
-		new:  `if false && (size != p.Bytes || found != p.SHA256) {`,
-		pkg:  "./shared/load", test: "TestBadParts/digest",
-	},
-	{
-		name: "warehouse: a lease keeps others out",
-		file: "shared/warehouse/ledger.go",
-		old:  `AND ("lease_until" IS NULL OR "lease_until" < ?)`,
-		new:  `AND (TRUE OR "lease_until" < ?)`,
-		pkg:  "./shared/warehouse/duckdb", test: "TestConformance/ledger",
-	},
-	{
-		name: "warehouse: a slice loaded twice",
-		file: "shared/warehouse/apply.go",
-		old:  "\t\treturn s.replace(ctx, tx, `\"_slice\" = ?`, s.l.Slice.ID)\n\tcase record.ReplacePartition:",
-		new:  "\t\treturn s.insert(ctx, tx, s.name().String())\n\tcase record.ReplacePartition:",
-		pkg:  "./shared/warehouse/duckdb", test: "TestConformance/modes",
-	},
-	{
-		name: "warehouse: a mark stops at a hole",
-		file: "shared/warehouse/commit.go",
-		old:  `span.Prefix(base, covered)`,
-		new:  `span.Prefix(base, append(covered, span.Span{From: base, To: covered[len(covered)-1].To}))`,
-		pkg:  "./shared/extract", test: "TestBackfill",
-	},
-	{
-		name: "thoughtindustries: events at a page's border",
-		file: "functions/thoughtindustries/events.go",
-		old:  `if p.drop[digest] > 0 {`,
-		new:  `if false {`,
-		pkg:  "./functions/thoughtindustries", test: "TestEqualEventsAcrossPages",
-	},
+			}`}}},
+	{"local: deliveries are bounded", "./shared/platform/local", "TestRedeliveryIsBounded", []edit{{
+		"shared/platform/local/events.go",
+		`try < deliveries &&`,
+		`try < deliveries+1 &&`}}},
+
+	// The stage.
+	{"stage: digests of parts", stage, "TestMemory/fetch_verifies", []edit{{
+		"shared/stage/fetch.go",
+		`size != p.Bytes || found != p.SHA256 {`,
+		`size != p.Bytes {`}}},
+	{"stage: an aborted write is not seen", stage, "TestMemory/an_aborted_write_leaves_nothing", []edit{{
+		"shared/stage/stage.go",
+		"	w.err = err\n	w.cancel()\n",
+		"	w.err = err\n"}}},
+	{"stage: a reader that fails publishes nothing", stage, "TestMemory/a_reader_that_fails", []edit{{
+		"shared/stage/stage.go",
+		"{w}, r); err != nil {\n		w.Abort()",
+		"{w}, r); err != nil {\n		w.Close()"}}},
+	{"stage: manifests have no unknown members", stage, "TestMemory/a_manifest_is_decoded_strictly", []edit{{
+		"shared/stage/manifest.go",
+		`json.Unmarshal(data, m, json.RejectUnknownMembers(true))`,
+		`json.Unmarshal(data, m)`}}},
+	{"stage: digest of the manifest", stage, "TestMemory/a_manifest_is_decoded_strictly", []edit{{
+		"shared/stage/manifest.go",
+		`if err != nil || digest != m.Digest || m.Version != version {`,
+		`if err != nil || m.Version != version {`}}},
+	{"stage: sweeping keeps what a manifest names", stage, "TestMemory/sweep_keeps", []edit{{
+		"shared/stage/sweep.go",
+		`if named[key] {`,
+		`if false {`}}},
+
+	// The network and its secrets.
+	{"rest: a body that is cut is noticed", rest, "TestBodyCut", []edit{{
+		"shared/rest/body.go",
+		"	if err != nil {\n		b.Close()",
+		"	if false {\n		b.Close()"}}},
+	{"rest: a body that is cut is read again", rest, "TestBodyCut", []edit{{
+		"shared/rest/get.go",
+		"	body, err := drain(resp, c.opts.Scratch)\n	if err != nil {\n		return nil, c.unanswered(ctx, err, n)",
+		"	body, err := drain(resp, c.opts.Scratch)\n	if err != nil {\n		return nil, final(err)"}}},
+	{"rest: credentials stay home", rest, "TestRedirectKeepsSecretsHome", []edit{{
+		"shared/rest/rest.go",
+		`req.Header.Del(name)`,
+		`_ = name`}}},
+	{"rest: errors do not show what was asked", rest, "TestStatuses", []edit{{
+		"shared/rest/get.go",
+		`value := "…"`,
+		`value := query.Get(name)`}}},
+	{"ociusage: signatures stay home", ociusage, "TestRedirects", []edit{{
+		"functions/ociusage/sign.go",
+		`if r.URL.Host != s.host {`,
+		`if false {`}}},
+	{"env: secrets do not print", "./shared/env", "TestSecretDoesNotShow", []edit{{
+		"shared/env/secret.go",
+		`func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, mask) }`,
+		`func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.Reveal()) }`}}},
+	{"env: secrets are not encoded", "./shared/env", "TestSecretDoesNotShow", []edit{{
+		"shared/env/secret.go",
+		`func (Secret) MarshalText() ([]byte, error) { return []byte(mask), nil }`,
+		`func (s Secret) MarshalText() ([]byte, error) { return []byte(s.Reveal()), nil }`}}},
+	{"millrace: a query writes nothing", "./scripts/millrace", "TestUsage/.*quer", []edit{{
+		"scripts/millrace/query.go",
+		`"BEGIN TRANSACTION READ ONLY",`,
+		`"BEGIN TRANSACTION",`}}},
+
+	// The connectors.
+	{"thoughtindustries: events at a page's border, once", academy, "TestEqualEventsAcrossPages", []edit{{
+		"functions/thoughtindustries/events.go",
+		`if p.drop[digest] > 0 {`,
+		`if false {`}}},
+	{"thoughtindustries: events at a page's border, all", academy, "TestEqualEventsAcrossPages", []edit{{
+		"functions/thoughtindustries/events.go",
+		`return place{End: p.low, Seen: p.seen()}, false, nil`,
+		`return place{End: p.low - 1}, false, nil`}}},
+	{"thoughtindustries: days share no event", academy, "TestWholeAcademy", []edit{{
+		"functions/thoughtindustries/events.go",
+		`at := place{End: s.To.UnixMilli() - 1,`,
+		`at := place{End: s.To.UnixMilli(),`}}},
+	{"thoughtindustries: pages in a circle", academy, "TestPagesInACircle", []edit{{
+		"functions/thoughtindustries/lists.go",
+		`if !at.Done && used[at.Next] {`,
+		`if false {`}}},
+	{"ociusage: a file that changed since it was listed", ociusage, "TestBrokenFiles/changed_since", []edit{{
+		"functions/ociusage/ociusage.go",
+		`http.Header{"If-Match": {o.ETag}}`,
+		`nil`}}},
+	{"ociusage: length of a file", ociusage, "TestDamageOnTheWayIsNoticed", []edit{{
+		"functions/ociusage/ociusage.go",
+		`if o.Size > 0 && body.Size != o.Size {`,
+		`if false {`}}},
+	{"ociusage: MD5 of a file", ociusage, "TestDamageOnTheWayIsNoticed", []edit{{
+		"functions/ociusage/ociusage.go",
+		`!bytes.Equal(got, want) {`,
+		`false {`}}},
+	{"ociusage: a list that does not move on", ociusage, "TestListing/token", []edit{{
+		"functions/ociusage/ociusage.go",
+		`next != "" && next <= start {`,
+		`false {`}}},
 }

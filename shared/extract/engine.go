@@ -155,6 +155,9 @@ func (e *Engine) invoke(ctx context.Context, f *Function, s Slice, row warehouse
 	if err != nil {
 		return failed(row.Cursor, err)
 	}
+	if s.Tail && t.TailMode != "" {
+		t.Mode = t.TailMode
+	}
 	out, err := e.open(ctx, t, s, row, in.Meter)
 	if err != nil {
 		return failed("", err) // else no attempt would ever get further

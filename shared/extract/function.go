@@ -29,10 +29,14 @@ type Function struct {
 // Table is a warehouse table with the way it is filled.
 type Table struct {
 	record.Table
-	Slices Slicing
-	Rules  []gate.Rule // beside the ones every table has: key not null, key unique, totals, few rejects
-	Beside string      // name of the table whose slices fill this one too, where one reading gives rows of several; it has no Slices of its own
-	Alone  bool        // one slice of this table is read at a time, over all invocations: a vendor's limit
+	Slices   Slicing
+	Rules    []gate.Rule // beside the ones every table has: key not null, key unique, totals, few rejects
+	Beside   string      // name of the table whose slices fill this one too, where one reading gives rows of several; it has no Slices of its own
+	TailMode record.Mode // how the rows of a tail meet the table; "" = Mode. A full scan may replace what tails merge into
+	Alone    bool        // one slice of this table is read at a time, over all invocations: a vendor's limit
+	Once     bool        // the vendor does not give again what it gave once: no re-sync
+
+	shadowOf string // of the shadow that a re-sync fills: the live table's name
 }
 
 // Chooser is a Source whose configuration says which of its function's tables are

@@ -180,9 +180,9 @@ func (p *planner) windows() []Slice {
 			if r.Purpose == string(Live) && (base.IsZero() || r.From.Before(base)) {
 				base = r.From
 			}
-			owed := r.LoadedAt.IsZero() && r.Purpose == string(Live)
+			owed := r.LoadedAt.IsZero() && (r.Purpose == string(Live) || p.t.shadowOf != "")
 			if owed {
-				out = append(out, Slice{ID: r.ID, Purpose: Live, From: r.From, To: r.To})
+				out = append(out, Slice{ID: r.ID, Purpose: Purpose(r.Purpose), From: r.From, To: r.To})
 			}
 			if owed || !r.LoadedAt.IsZero() {
 				have = append(have, w)
@@ -304,11 +304,18 @@ func (p *planner) objects(ctx context.Context, src Source) (out []Slice, err err
 func (p *planner) wish() Wish {
 	w := Wish{Table: p.t.Name, Purpose: p.r.Purpose, From: p.r.From, To: p.r.To, IKnow: p.r.IKnow, Now: p.r.Now.UTC()}
 	for _, r := range p.rows {
-		k := Known{Name: cmp.Or(r.Source, r.ID), Loaded: !r.LoadedAt.IsZero() && !p.undone(r), Started: r.Cursor != ""}
+		k := Known{Name: cmp.Or(r.Source, r.ID), Loaded: !r.LoadedAt.IsZero() && !p.undone(r), Started: cursorOf(r) != ""}
 		k.ETag = strings.TrimPrefix(strings.TrimPrefix(r.ID, k.Name), "@")
 		w.Known = append(w.Known, k)
 	}
 	return w
+}
+
+// cursorOf is the Source's cursor in a row of the ledger.
+func cursorOf(r warehouse.Slice) string {
+	var p progress
+	_ = json.Unmarshal([]byte(r.Cursor), &p) // what is not ours is read anew: see open
+	return p.Cursor
 }
 
 // id is how the ledger calls the slice of an object.

@@ -119,9 +119,9 @@ func (p *progress) post(ctx context.Context, out Saver, q Queue) error {
 	case errors.Is(err, rest.ErrUnknown):
 		return nil // to be found
 	case !until.IsZero() && time.Until(until) <= soon: // the vendor is busy with jobs of ours
-		return out.Later(progress{}.text(), time.Until(until))
+		return out.Later("", time.Until(until))
 	}
-	return errors.Join(err, out.Save(progress{}.text())) // nothing was queued: forget that we wanted to
+	return errors.Join(err, out.Save("")) // nothing was queued: forget that we wanted to
 }
 
 // take notes the id. The ids before it are of no more use.
@@ -156,13 +156,13 @@ func (p *progress) await(ctx context.Context, out Saver, q Queue) (string, error
 	s, err := q.Status(ctx, p.ID)
 	switch {
 	case errors.Is(err, fault.NotFound):
-		return "", errors.Join(fault.New(fault.Transient, "the vendor lost job %s; the next run queues a new one: %v", p.ID, err), out.Save(progress{}.text()))
+		return "", errors.Join(fault.New(fault.Transient, "the vendor lost job %s; the next run queues a new one: %v", p.ID, err), out.Save(""))
 	case err != nil:
 		return "", err
 	case s.State == Done:
 		return p.ID, nil
 	case s.State == Failed:
-		return "", errors.Join(fault.New(fault.Transient, "job %s came to nothing (%s); the next run queues a new one", p.ID, s.Why), out.Save(progress{}.text()))
+		return "", errors.Join(fault.New(fault.Transient, "job %s came to nothing (%s); the next run queues a new one", p.ID, s.Why), out.Save(""))
 	}
 	if now := time.Now(); now.Sub(p.Since) > patience {
 		job := p.ID

@@ -83,8 +83,19 @@ type Table struct {
 	Key       []string `json:"key,omitempty"`       // column names; required for merge and history
 	Partition string   `json:"partition,omitempty"` // column name; required for replace_partition
 	Mode      Mode     `json:"mode"`
-	File      bool     `json:"file,omitempty"` // has _source and _row
-	Open      bool     `json:"open,omitempty"` // undeclared fields become text columns, instead of going to _extra
+	File      bool     `json:"file,omitempty"`   // has _source and _row
+	Open      bool     `json:"open,omitempty"`   // undeclared fields become text columns, instead of going to _extra
+	Newest    string   `json:"newest,omitempty"` // of a merge, a column name: of two rows with one key the greater wins, whichever comes last
+	Gone      *Gone    `json:"gone,omitempty"`   // rows that go because another table names them
+}
+
+// Gone is two tables of one schema, one of which names rows of the other that the
+// vendor deleted. Both tables carry it: a load of either removes, in its commit,
+// the rows that are named by then, so that the order of the loads does not matter.
+type Gone struct {
+	Table  string `json:"table"`  // loses the rows
+	Named  string `json:"named"`  // names them
+	Column string `json:"column"` // of both, by which they are named
 }
 
 // Column finds a column by its warehouse name.

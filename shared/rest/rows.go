@@ -2,7 +2,6 @@ package rest
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -45,30 +44,6 @@ func Rows(r io.Reader, key string, row func(raw []byte) error) (info map[string]
 // they come: they are members of one object, and one that is missing is
 // fault.Corrupt.
 func Arrays(r io.Reader, rows map[string]func(raw []byte) error) (info map[string]jsontext.Value, err error) {
-	s, err := begin(r)
-	if err != nil {
-		return nil, err
-	}
-	s.key, s.row = key, row
-	info, err = s.document()
-	return info, s.explain(err)
-}
-
-// Arrays streams the elements of several arrays that are members of a document's
-// object, in whatever order they come, and never holds more than one element. Each
-// element goes to the function that rows has under the array's name, as in [Rows];
-// other members are skipped. fault.Corrupt as there, and where one of the arrays is
-// missing.
-func Arrays(r io.Reader, rows map[string]func(raw []byte) error) error {
-	s, err := begin(r)
-	if err != nil {
-		return err
-	}
-	return s.explain(s.arrays(rows))
-}
-
-// begin looks at the first bytes of a document.
-func begin(r io.Reader) (*search, error) {
 	head := make([]byte, 512)
 	n, err := io.ReadFull(r, head)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
@@ -78,7 +53,14 @@ func begin(r io.Reader) (*search, error) {
 	if bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("<")) {
 		return nil, fault.New(fault.Corrupt, "answered with HTML or XML instead of JSON: is the base URL right, is the vendor in maintenance?")
 	}
-	return &search{dec: jsontext.NewDecoder(io.MultiReader(bytes.NewReader(head), r), jsontext.AllowDuplicateNames(true))}, nil
+	s := &search{want: rows, found: map[string]bool{}}
+	s.dec = jsontext.NewDecoder(io.MultiReader(bytes.NewReader(head), r), jsontext.AllowDuplicateNames(true))
+	info, err = s.document()
+	var own *rowError
+	if errors.As(err, &own) {
+		return nil, own.err
+	}
+	return info, s.explain(err)
 }
 
 // rowError carries an error of row past our own explanations.
@@ -115,44 +97,6 @@ func (s *search) document() (info map[string]jsontext.Value, err error) {
 		}
 	}
 	return info, nil
-}
-
-// arrays reads a document that is an object.
-func (s *search) arrays(rows map[string]func([]byte) error) error {
-	if s.dec.PeekKind() != '{' {
-		return cmp.Or(s.dec.SkipValue(), error(fault.New(fault.Corrupt, "the answer is no JSON object")))
-	}
-	if _, err := s.dec.ReadToken(); err != nil {
-		return err
-	}
-	seen := map[string]bool{}
-	for s.dec.PeekKind() != '}' {
-		name, err := s.dec.ReadToken()
-		if err != nil {
-			return err
-		}
-		s.key = name.String()
-		s.names = append(s.names[:min(len(s.names), membersMax)], s.key)
-		if s.row = rows[s.key]; s.row == nil || s.dec.PeekKind() != '[' {
-			_, err = s.capture()
-		} else {
-			s.found, seen[s.key] = seen[s.key], true
-			err = s.rows()
-		}
-		if err != nil {
-			return err
-		}
-	}
-	_, err1 := s.dec.ReadToken()
-	if _, err := s.dec.ReadToken(); err1 != nil || err != io.EOF {
-		return cmp.Or(err1, errors.Join(errTrailing, err))
-	}
-	for _, name := range slices.Sorted(maps.Keys(rows)) {
-		if !seen[name] {
-			return fault.New(fault.Corrupt, "no array %q in the answer, which has: %s", name, s.listed())
-		}
-	}
-	return nil
 }
 
 // object reads one object: depth 0 is the document, 1 its data, 2 what is in there.
@@ -275,11 +219,8 @@ var errTrailing = errors.New("something follows the document")
 
 // explain makes errors of the JSON reader say where and what, but not quote.
 func (s *search) explain(err error) error {
-	var own *rowError
 	var syntax *jsontext.SyntacticError
 	switch {
-	case errors.As(err, &own):
-		return own.err
 	case err == nil || errors.Is(err, fault.Corrupt):
 		return err
 	case errors.Is(err, errTrailing):

@@ -14,6 +14,14 @@ import (
 // apply moves the accepted rows into the table by its load mode. Each mode leaves
 // the same table whether a slice is loaded once or many times.
 func (s *Staging) apply(ctx context.Context, tx *sql.Tx) error {
+	err := s.move(ctx, tx)
+	if g := s.l.Table.Gone; err == nil && s.named {
+		_, err = tx.ExecContext(ctx, fmt.Sprintf("DELETE FROM %s WHERE %[2]s IN (SELECT %[2]s FROM %[3]s)", Name{s.l.Table.Schema, g.Table}, quote(g.Column), Name{s.l.Table.Schema, g.Named}))
+	}
+	return err
+}
+
+func (s *Staging) move(ctx context.Context, tx *sql.Tx) error {
 	switch s.l.Table.Mode {
 	case record.Append:
 		if s.l.Table.File && s.l.Slice.Source != "" { // a rewritten object takes the place of its older version
@@ -122,8 +130,12 @@ func (s *Staging) merge(ctx context.Context, tx *sql.Tx) error {
 	for i := range cols {
 		set[i] = cols[i] + " = " + exprs[i]
 	}
-	_, err = tx.ExecContext(ctx, fmt.Sprintf("MERGE INTO %s AS t USING %s AS s ON %s WHEN MATCHED AND NOT (%s) THEN UPDATE SET %s WHEN NOT MATCHED THEN INSERT (%s) VALUES (%s)",
-		s.name(), staged, on, equal("t", same, "s", s.content()), strings.Join(set, ", "), strings.Join(cols, ", "), strings.Join(exprs, ", ")), append(args, args...)...)
+	differ := "NOT (" + equal("t", same, "s", s.content()) + ")"
+	if n := quote(s.l.Table.Newest); s.l.Table.Newest != "" {
+		differ += fmt.Sprintf(" AND (t.%[1]s IS NULL OR s.%[1]s >= t.%[1]s)", n)
+	}
+	_, err = tx.ExecContext(ctx, fmt.Sprintf("MERGE INTO %s AS t USING %s AS s ON %s WHEN MATCHED AND %s THEN UPDATE SET %s WHEN NOT MATCHED THEN INSERT (%s) VALUES (%s)",
+		s.name(), staged, on, differ, strings.Join(set, ", "), strings.Join(cols, ", "), strings.Join(exprs, ", ")), append(args, args...)...)
 	return err
 }
 

@@ -34,6 +34,9 @@ func (s *Staging) Refuse(ctx context.Context, checks []gate.Check, cause error) 
 
 func (s *Staging) finish(ctx context.Context, checks []gate.Check, state string, cause error) (res Result, err error) {
 	defer s.w.lock(s.l.Table.FullName())()
+	if g := s.l.Table.Gone; g != nil && g.Table != s.l.Table.Name {
+		defer s.w.lock(s.l.Table.Schema + "." + g.Table)() // in this order only: that table never waits for this one
+	}
 	if err = s.prepare(ctx); err == nil {
 		res, err = s.transact(ctx, checks, state, cause)
 	}
@@ -43,10 +46,28 @@ func (s *Staging) finish(ctx context.Context, checks []gate.Check, state string,
 // prepare makes the temporary tables that the transaction fills or reads: in it
 // there may be no DDL.
 func (s *Staging) prepare(ctx context.Context) error {
-	if err := s.keepRejects(ctx); err != nil || s.l.Table.Mode != record.History {
+	if err := s.keepRejects(ctx); err != nil {
+		return err
+	}
+	if err := s.findNamed(ctx); err != nil || s.l.Table.Mode != record.History {
 		return err
 	}
 	return run(ctx, s.conn, fmt.Sprintf("CREATE OR REPLACE TEMPORARY TABLE %s (%s)", quote(versionsTable), s.w.definitions(physical(s.l.Table))))
+}
+
+// findNamed looks whether both tables of Table.Gone are there: the one that was
+// loaded first has nothing to do yet.
+func (s *Staging) findNamed(ctx context.Context) error {
+	g := s.l.Table.Gone
+	s.named = g != nil
+	for i := 0; s.named && i < 2; i++ {
+		cols, err := s.w.driver.Columns(ctx, s.conn, s.l.Table.Schema, []string{g.Table, g.Named}[i])
+		if err != nil {
+			return err
+		}
+		_, s.named = cols[g.Column]
+	}
+	return nil
 }
 
 func (s *Staging) transact(ctx context.Context, checks []gate.Check, state string, cause error) (res Result, err error) {

@@ -31,6 +31,11 @@ var control = []record.Table{
 		"first_seen timestamp", "last_seen timestamp")},
 	{Schema: controlSchema, Name: "inbox", Columns: columns(
 		"event text", "consumer text", "seen_at timestamp")},
+	{Schema: controlSchema, Name: "resyncs", Columns: columns(
+		"resync text", "function text", "table_name text", "outcome text", "rows_live integer", "rows_shadow integer",
+		"added integer", "removed integer", "changed integer", "same integer", "error text", "compared_at timestamp")},
+	{Schema: controlSchema, Name: "differences", Columns: columns(
+		"resync text", "function text", "table_name text", "kind text", "key json", "columns text")},
 }
 
 // columns reads "name type" pairs.

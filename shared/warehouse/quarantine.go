@@ -55,13 +55,18 @@ func (s *Staging) quarantine(ctx context.Context, rules []gate.Rule) (n int64, e
 	return n, err
 }
 
-// repeated selects the rows that share a key with one staged later, and whether
-// they are equal to it in every column: such a one carries no information, and
-// its reject is discarded from the start.
+// repeated selects the rows that share a key with one staged later (or, where the
+// table says which is the newest, with that), and whether they are equal to it in
+// every column: such a one carries no information, and its reject is discarded
+// from the start.
 func (s *Staging) repeated(r gate.Rule) string {
 	n, key, staged := seq(s.l.Table), strings.Join(quoteAll(r.Columns), ", "), quote(stagedTable)
 	last := fmt.Sprintf(`SELECT %s, max(%s) AS "millrace_last" FROM %s GROUP BY %s HAVING count(*) > 1`, key, n, staged, key)
-	return fmt.Sprintf(`SELECT a.%[1]s AS "line", %[2]s AS "same" FROM (%[3]s) AS k JOIN %[4]s AS a ON %[5]s AND a.%[1]s < k."millrace_last" JOIN %[4]s AS b ON b.%[1]s = k."millrace_last"`,
+	if newest := s.l.Table.Newest; newest != "" {
+		last = fmt.Sprintf(`SELECT %[1]s, "millrace_last" FROM (SELECT %[1]s, %[2]s AS "millrace_last", row_number() OVER (PARTITION BY %[1]s ORDER BY %[3]s DESC NULLS LAST, %[2]s DESC) AS "millrace_place" FROM %[4]s) AS p WHERE "millrace_place" = 1`,
+			key, n, quote(newest), staged)
+	}
+	return fmt.Sprintf(`SELECT a.%[1]s AS "line", %[2]s AS "same" FROM (%[3]s) AS k JOIN %[4]s AS a ON %[5]s AND a.%[1]s <> k."millrace_last" JOIN %[4]s AS b ON b.%[1]s = k."millrace_last"`,
 		n, equal("a", same, "b", s.content()), last, staged, equal("a", same, "k", r.Columns))
 }
 

@@ -29,6 +29,8 @@ type Staging struct {
 	conn *sql.Conn
 	l    Load
 	bad  int64 // rows that Quarantine took out
+
+	named bool // both tables of Table.Gone are there
 }
 
 // The temporary tables of a Staging. All are created before its transaction

@@ -26,8 +26,9 @@ func Run(t *testing.T, open func(t *testing.T) *warehouse.Warehouse) {
 		name  string
 		tests []property
 	}{
-		{"schema", schemaTests}, {"values", valueTests}, {"ledger", ledgerTests}, {"modes", modeTests}, {"history", historyTests},
+		{"schema", schemaTests}, {"values", valueTests}, {"ledger", ledgerTests}, {"modes", modeTests}, {"newest", newestTests}, {"history", historyTests},
 		{"commit", commitTests}, {"crash", crashTests}, {"gate", gateTests}, {"rejects", rejectTests}, {"marks", markTests},
+		{"resync", resyncTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, p := range group.tests {

@@ -1,0 +1,234 @@
+package zuorarevenue
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/millrace-data/millrace/shared/extract"
+	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/part"
+	"github.com/millrace-data/millrace/shared/rest"
+)
+
+// cursor is where a slice is; JSON in the ledger.
+type cursor struct {
+	Token  string   `json:"token,omitempty"` // of the query; "" before page 1
+	Page   int      `json:"page"`            // that is next
+	Size   int64    `json:"size,omitempty"`  // rows of page 1: all but the last page have as many
+	Rows   int64    `json:"rows"`
+	Count  *int64   `json:"count,omitempty"` // what the vendor counted before page 1
+	Header []string `json:"header,omitempty"`
+	Asked  int      `json:"asked,omitempty"` // times in a row that the page was not there
+	Whole  bool     `json:"whole,omitempty"` // the query is done: a page that is not there now is behind the last
+}
+
+func (c cursor) text() string {
+	b, _ := json.Marshal(c) // texts and numbers
+	return string(b)
+}
+
+// reading is one query on its way into a slice.
+type reading struct {
+	s        *source
+	out      *extract.Out
+	view     string
+	from, to string
+	c        cursor
+}
+
+// run reads page after page.
+func (r *reading) run(ctx context.Context) (err error) {
+	more := true
+	if text := r.out.Cursor(); text == "" {
+		r.c.Page = 1
+		r.c.Count, err = r.s.count(ctx, r.view, r.from, r.to)
+	} else if err := json.Unmarshal([]byte(text), &r.c); err != nil {
+		return r.restart("its cursor is not readable")
+	} else if r.c.Token != "" { // the vendor does not tell a dead token from a slow page
+		more, err = r.look(ctx, nil)
+	}
+	if err == nil && r.c.Header != nil { // there may be no page left to say what the columns of the staged ones are
+		_, _, err = r.out.CSVRows(strings.NewReader(strings.Join(r.c.Header, ",")+"\n"), part.CSVOptions{})
+	}
+	for more && err == nil {
+		more, err = r.page(ctx)
+	}
+	if n := r.c.Count; err == nil && n != nil && *n != r.c.Rows {
+		r.out.Warn("the vendor counted %d rows before the reading, and %d were read: rows may have changed in between", *n, r.c.Rows)
+	}
+	return err
+}
+
+// page reads the next page, and reports whether there may be another.
+func (r *reading) page(ctx context.Context) (more bool, err error) {
+	q := r.s.query(r.from, r.to)
+	q.Set("pagenum", strconv.Itoa(r.c.Page))
+	q.Set("pageSize", strconv.Itoa(r.s.cfg.PageSize))
+	q.Set("outputType", "gzip")
+	req := rest.Request{Path: root + "v2/biviews/" + r.view, Query: q, Once: r.c.Token == ""} // each try of page 1 would open a query
+	if r.c.Token != "" {
+		req.Header = http.Header{"continuation-token": {r.c.Token}}
+	}
+	body, err := r.s.send(ctx, req)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return false, err
+	case err != nil && r.c.Token == "":
+		return r.first(ctx, err)
+	case err != nil:
+		return r.missing(ctx, err)
+	}
+	defer body.Close()
+	token := cmp.Or(body.Header.Get("continuation-token"), body.Header.Get("continuation_token"))
+	if r.c.Token != "" && token != "" && token != r.c.Token {
+		return true, r.restart("the vendor began another query half-way")
+	}
+	r.c.Token = cmp.Or(r.c.Token, token)
+	if body.Status == http.StatusNoContent {
+		return false, nil
+	}
+	return r.take(ctx, body)
+}
+
+// take stages the rows of a page.
+func (r *reading) take(ctx context.Context, body *rest.Body) (more bool, err error) {
+	header, rows, err := r.stage(body)
+	if errors.Is(err, fault.Corrupt) {
+		return false, r.out.Corrupt(ctx, body, err)
+	}
+	if err != nil {
+		return false, err
+	}
+	if r.c.Header == nil {
+		r.c.Header, r.c.Size = header, rows
+	}
+	r.c.Rows += rows
+	if rows < r.c.Size || rows == 0 || rows < int64(r.s.cfg.PageSize) && r.c.Count != nil && r.c.Rows >= *r.c.Count {
+		return false, nil // else the tenant's own page may be smaller than ours: ask
+	}
+	if r.c.Token == "" {
+		return false, fault.New(fault.Corrupt, "the page is full and came without a continuation token: there is no way to the next one")
+	}
+	r.c.Page, r.c.Asked = r.c.Page+1, 0
+	return true, r.out.Page(r.c.text())
+}
+
+// stage hands a page to the engine, its header in the spelling of the tables.
+func (r *reading) stage(body io.Reader) (header []string, rows int64, err error) {
+	plain, err := part.Decompress(body)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer plain.Close()
+	in := bufio.NewReaderSize(plain, 64<<10)
+	line, err := in.ReadString('\n')
+	if err == io.EOF && strings.TrimSpace(line) == "" {
+		return nil, 0, fault.New(fault.Corrupt, "the page is empty: not even a header")
+	}
+	if err != nil && err != io.EOF {
+		return nil, 0, err
+	}
+	if names := spell(line); r.c.Header == nil || strings.Join(names, ",") == strings.Join(r.c.Header, ",") {
+		line = strings.Join(names, ",") + "\n"
+	}
+	return r.out.CSVRows(io.MultiReader(strings.NewReader(line), in), part.CSVOptions{Header: r.c.Header})
+}
+
+// spell is a header's names in lower case. One that stands twice gets a number, as
+// GitLab's list of BI3_BOOK has id twice.
+func spell(line string) []string {
+	names := strings.Split(strings.ToLower(strings.TrimPrefix(strings.TrimSpace(line), "\ufeff")), ",")
+	seen := map[string]int{}
+	for i, n := range names {
+		n = strings.TrimSpace(strings.Trim(strings.TrimSpace(n), `"`))
+		if seen[n]++; seen[n] > 1 {
+			n = fmt.Sprintf("%s_%d", n, seen[n])
+		}
+		names[i] = n
+	}
+	return names
+}
+
+// first is what to do when page 1 did not come. A gateway may have given up while
+// the query runs on, or an invocation that died left it: then its token is in the
+// list of all queries.
+func (r *reading) first(ctx context.Context, cause error) (more bool, err error) {
+	wait := activeWait
+	switch {
+	case errors.Is(cause, fault.Limited):
+		wait = rateWait
+	case fault.Of(cause) != fault.Transient:
+		return false, cause
+	}
+	token, err := r.s.find(ctx, r)
+	if err != nil {
+		return false, fmt.Errorf("%w; and the list of queries: %w", cause, err)
+	}
+	if token != "" {
+		r.c.Token = token
+		return true, nil
+	}
+	if r.c.Asked++; r.c.Asked >= firstTries {
+		return false, cause
+	}
+	return false, r.out.Later(r.c.text(), wait)
+}
+
+// missing is what to do when a later page did not come.
+func (r *reading) missing(ctx context.Context, cause error) (more bool, err error) {
+	end := errors.Is(cause, fault.NotFound)
+	switch {
+	case end && r.c.Count != nil && r.c.Rows >= *r.c.Count:
+		return false, nil
+	case errors.Is(cause, fault.Auth) || errors.Is(cause, fault.Limited):
+		return false, cause
+	}
+	return r.look(ctx, cause)
+}
+
+// look asks what became of the query, because of a page that did not come for this
+// cause; or, without a cause, because time has passed.
+func (r *reading) look(ctx context.Context, cause error) (more bool, err error) {
+	state, err := r.s.state(ctx, r.c.Token)
+	if err != nil {
+		return false, err
+	}
+	switch known := state == "active" || state == "completed" || state == "draining"; {
+	case !known:
+		return true, r.restart(cmp.Or(state, "forgotten"))
+	case cause == nil:
+		return true, nil
+	case errors.Is(cause, fault.NotFound):
+		return false, nil // behind the last page of a query that lives
+	case fault.Of(cause) != fault.Transient:
+		return false, cause
+	}
+	switch r.c.Asked++; {
+	case state == "active" && r.c.Asked < patience:
+		return false, r.out.Later(r.c.text(), activeWait)
+	case state == "active":
+		return false, cause
+	case !r.c.Whole: // all of it is cached now; it may not have been when we asked
+		r.c.Whole = true
+		return true, nil
+	case errors.Is(cause, errNotCached):
+		return false, nil // behind a last page that was full
+	}
+	return false, cause
+}
+
+// restart gives the query up. What was staged of it is forgotten: another query is
+// another snapshot.
+func (r *reading) restart(why string) error {
+	err := r.out.Restart(fmt.Sprintf("the query behind the continuation token is %s", why))
+	r.c = cursor{Page: 1, Count: r.c.Count}
+	return err
+}
