@@ -15,10 +15,12 @@
 // read at a time.
 //
 // What it cannot see: weeks before the first run, except by a backfill, which leaves
-// out everybody who is not opted in today, for every past quarter; that is why rows
-// are merged and never deleted, and why last_seen tells who is gone. Edits after the
-// run of a day show on the next day's; those of a quarter's last week, until 08:00
-// UTC of the day after, on its last export that day: schedule it after 08:00 UTC.
+// out everybody who is not opted in today, for every past quarter. That is why rows
+// are merged and never deleted, why last_seen tells who is gone, and why a re-sync,
+// which would replace, is refused. Edits after the run of a day show on the next
+// day's. Entries of a week change until 08:00 UTC of the day after it: the calendar
+// goes by the run's clock in UTC, so schedule it after 08:00, or what is edited on the
+// first morning of a quarter is not seen.
 //
 // Assumed: results can be fetched for 30 days; names of fields that the
 // specification does not have are in _extra.
@@ -63,6 +65,7 @@ var Function = &extract.Function{
 
 type tenant struct {
 	client    *rest.Client
+	looks     *rest.Client // for the list of jobs, at most one in lookEvery
 	forecasts []string
 	calendar  calendar
 }
@@ -75,14 +78,17 @@ func open(lookup env.Lookup, in extract.Invocation, transport http.RoundTripper)
 	if cfg.FiscalYearStart < 1 || cfg.FiscalYearStart > 12 {
 		return nil, fault.New(fault.Invalid, "CLARI_FISCAL_YEAR_START is %d: want a month, 1 to 12", cfg.FiscalYearStart)
 	}
-	client, err := rest.New(rest.Options{
+	o := rest.Options{
 		BaseURL: cfg.BaseURL, Header: http.Header{"Apikey": {cfg.APIKey.Reveal()}, "Content-Type": {"application/json"}},
 		Meter: in.Meter, Scratch: in.Scratch, Transport: transport, Classify: classify,
-	})
-	if err != nil {
+	}
+	client, err := rest.New(o)
+	o.Rate = rest.Rate{Burst: 1, Every: lookEvery}
+	looks, err2 := rest.New(o)
+	if err := errors.Join(err, err2); err != nil {
 		return nil, fmt.Errorf("CLARI_BASE_URL: %w", err)
 	}
-	t := &tenant{client: client, calendar: calendar{time.Month(cfg.FiscalYearStart)}}
+	t := &tenant{client: client, looks: looks, calendar: calendar{time.Month(cfg.FiscalYearStart)}}
 	for _, f := range cfg.Forecasts {
 		if f = strings.TrimSpace(f); f == "" || strings.ContainsAny(f, "/@") {
 			return nil, fault.New(fault.Invalid, "CLARI_FORECASTS: %q is no id of a forecast", f)
@@ -95,6 +101,7 @@ func open(lookup env.Lookup, in extract.Invocation, transport http.RoundTripper)
 // Close implements io.Closer.
 func (t *tenant) Close() error {
 	t.client.Close()
+	t.looks.Close()
 	return nil
 }
 
@@ -107,7 +114,7 @@ func (t *tenant) Objects(_ context.Context, w extract.Wish) iter.Seq2[extract.Ob
 			return
 		}
 		for _, e := range due {
-			if !yield(e.object(), nil) {
+			if !yield(e, nil) {
 				return
 			}
 		}
@@ -120,14 +127,10 @@ func (t *tenant) Read(ctx context.Context, s extract.Slice, out *extract.Out) er
 	if err != nil {
 		return err
 	}
-	asked, err := t.asked(ctx, s, out)
-	if err != nil {
-		return err
-	}
 	doc, err := out.Kept(ctx, document)
 	if errors.Is(err, fault.NotFound) {
 		if err := t.export(ctx, e, s.Now, out); err != nil {
-			return err
+			return fmt.Errorf("export %s: %w", e.name(), err)
 		}
 		doc, err = out.Kept(ctx, document)
 	}
@@ -135,6 +138,11 @@ func (t *tenant) Read(ctx context.Context, s extract.Slice, out *extract.Out) er
 		return err
 	}
 	defer doc.Close()
+	out.SetCursor(job.ID(out.Cursor())) // for the others: see Others
+	asked, err := asked(ctx, out)
+	if err != nil {
+		return err
+	}
 	rows := map[string]func([]byte) error{}
 	for _, a := range arrays {
 		to := out
@@ -143,27 +151,21 @@ func (t *tenant) Read(ctx context.Context, s extract.Slice, out *extract.Out) er
 		}
 		rows[a.array] = e.row(a.array, to, asked)
 	}
-	if _, err = rest.Arrays(doc, rows); err != nil {
-		return fmt.Errorf("export %s: %w", e.name(), err)
-	}
-	return nil
+	_, err = rest.Arrays(doc, rows)
+	return err
 }
 
 // What is kept of a slice: the export as Clari sent it, and the clock of the run that
-// asked for it.
+// queued it.
 const (
 	document = "export.json"
 	clock    = "asked"
 )
 
-// asked is the clock of the run that wanted the export first. It becomes last_seen,
-// by which of two exports the newer wins, although an older one may be done later.
-func (t *tenant) asked(ctx context.Context, s extract.Slice, out *extract.Out) (string, error) {
+// asked is the clock of the run that queued the export. It becomes last_seen, by which
+// of two exports the newer wins, although an older one may be done later.
+func asked(ctx context.Context, out *extract.Out) (string, error) {
 	r, err := out.Kept(ctx, clock)
-	if errors.Is(err, fault.NotFound) {
-		now := s.Now.UTC().Format(time.RFC3339Nano)
-		return now, out.Keep(ctx, clock, strings.NewReader(now))
-	}
 	if err != nil {
 		return "", err
 	}
@@ -174,13 +176,22 @@ func (t *tenant) asked(ctx context.Context, s extract.Slice, out *extract.Out) (
 
 // export has the job done, and keeps what came of it.
 func (t *tenant) export(ctx context.Context, e export, now time.Time, out *extract.Out) error {
-	id, err := job.Do(ctx, out, &queue{t, e, e.history(now)})
-	if err != nil {
-		return fmt.Errorf("export %s: %w", e.name(), err)
+	if out.Cursor() == "" { // no job is queued
+		if err := out.Keep(ctx, clock, strings.NewReader(now.UTC().Format(time.RFC3339Nano))); err != nil {
+			return err
+		}
 	}
-	body, err := t.client.Get(ctx, "export/jobs/"+id+"/results", nil)
+	q := &queue{tenant: t, export: e, weeks: e.history(now)}
+	id, err := job.Do(ctx, progress{out, q}, q)
 	if err != nil {
-		return fmt.Errorf("results of job %s: %w", id, err)
+		return err
+	}
+	body, err := t.client.Get(ctx, jobs+"/"+id+"/results", nil)
+	if errors.Is(err, errLost) { // for good: results go after 30 days
+		return errors.Join(fault.New(fault.Transient, "the results of job %s are gone; the next run queues a new one: %v", id, err), out.Save(""))
+	}
+	if err != nil {
+		return err
 	}
 	defer body.Close()
 	if err := e.check(body); err != nil {

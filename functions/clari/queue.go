@@ -1,14 +1,18 @@
 package clari
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/millrace-data/millrace/shared/extract"
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/job"
 	"github.com/millrace-data/millrace/shared/rest"
@@ -17,23 +21,46 @@ import (
 const (
 	quotaWindow = 30 * 24 * time.Hour // the quota is of exports in any 30 days; specification 5.0.0
 	lookAgain   = 24 * time.Hour      // others use the quota too, and may cancel: look at least once a day
-	busy        = time.Minute         // until there may be room for another job; assumed
+	busy        = 10 * time.Second    // until there may be room for another job; assumed
+	lookEvery   = 2 * time.Second     // between two looks at the list of jobs; one that was queued is in it by then, assumed
 )
 
-// types are what is exported: all that the specification names and every tenant has.
-// crm_total and crm_closed are refused by some (sheet §2 E1).
-var types = []string{"forecast", "quota", "forecast_updated", "adjustment"}
+// types are what is exported: all that the specification names. Some tenants refuse
+// the last two, and then go without (sheet §2 E1).
+var types = []string{"forecast", "quota", "forecast_updated", "adjustment", "crm_total", "crm_closed"}
+
+const withoutCRM = 4 // of types
+
+const jobs = "export/jobs" // E4; E2 and E3 are below it
 
 // queue is the vendor's list of jobs, for one export. It implements [job.Queue].
 type queue struct {
 	*tenant
 	export
 	weeks bool // all of them
+	known bool // the job's id is
+}
+
+// progress keeps the job's state. While it is in doubt whether a job was queued, the
+// invocation goes on looking for it, at the pace of looks, instead of ending: another
+// slice, read meanwhile, would queue a job that looks like ours.
+type progress struct {
+	*extract.Out
+	q *queue
+}
+
+// Later implements [job.Saver].
+func (p progress) Later(cursor string, wait time.Duration) error {
+	if cursor != "" && !p.q.known {
+		return p.Save(cursor)
+	}
+	return p.Out.Later(cursor, wait)
 }
 
 // status is what the vendor says of a job; times are in milliseconds.
 type status struct {
 	ID     string `json:"jobId"`
+	Other  string `json:"id"` // one client's tests have this name; the specification has not
 	Status string `json:"status"`
 	Start  int64  `json:"startTime"`
 	Rows   bool   `json:"rowsTruncated"`
@@ -44,14 +71,14 @@ type status struct {
 func (q *queue) Jobs(ctx context.Context) (ids []string, err error) {
 	all, err := q.list(ctx)
 	for _, s := range all {
-		ids = append(ids, s.ID)
+		ids = append(ids, cmp.Or(s.ID, s.Other))
 	}
 	return ids, err
 }
 
 // list asks for all jobs of the key's user: a bare array, or one in an object.
 func (q *queue) list(ctx context.Context) (out []status, err error) {
-	raw, err := q.get(ctx, "export/jobs")
+	raw, err := get(ctx, q.looks, jobs)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +94,11 @@ func (q *queue) list(ctx context.Context) (out []status, err error) {
 
 // Status implements [job.Queue].
 func (q *queue) Status(ctx context.Context, id string) (job.Status, error) {
-	raw, err := q.get(ctx, "export/jobs/"+id)
+	q.known = true
+	raw, err := get(ctx, q.client, jobs+"/"+id)
+	if errors.Is(err, errLost) {
+		return job.Status{}, fault.New(fault.NotFound, "%v", err)
+	}
 	if err != nil {
 		return job.Status{}, err
 	}
@@ -82,30 +113,40 @@ func (q *queue) Status(ctx context.Context, id string) (job.Status, error) {
 	if in.Job != nil {
 		s = *in.Job
 	}
-	switch {
-	case s.Rows || s.Cells:
-		return job.Status{State: job.Failed, Why: "Clari cut the export short: ask for fewer types, or export by scope"}, nil
-	case s.Status == "DONE":
-		return job.Status{State: job.Done}, nil
-	case s.Status == "SCHEDULED", s.Status == "STARTED":
+	switch s.Status {
+	case "SCHEDULED", "STARTED":
 		return job.Status{}, nil
-	case s.Status == "":
-		return job.Status{}, fault.New(fault.Corrupt, "job %s has no status", id)
+	case "FAILED", "CANCELLED", "ABORTED":
+		return job.Status{State: job.Failed, Why: s.Status}, nil
+	case "DONE":
+		if s.Rows || s.Cells {
+			return job.Status{}, fault.New(fault.Corrupt, "job %s: Clari cut the export short (rows: %t, cells: %t): nothing of it is loaded; ask Clari to raise the tenant's limit", id, s.Rows, s.Cells)
+		}
+		return job.Status{State: job.Done}, nil
 	}
-	return job.Status{State: job.Failed, Why: s.Status}, nil
+	return job.Status{}, fault.New(fault.Transient, "job %s has status %.20q, which Clari's specification does not have: the next run asks again", id, s.Status)
 }
 
-// Post implements [job.Queue]. The parameters are in the body: in the address Clari
-// ignores them, and exports the current quarter.
+// Post implements [job.Queue].
 func (q *queue) Post(ctx context.Context) (string, error) {
 	if err := q.room(ctx); err != nil {
 		return "", err
 	}
+	id, err := q.post(ctx, types)
+	if errors.Is(err, errType) { // refused, so nothing was queued
+		id, err = q.post(ctx, types[:withoutCRM])
+	}
+	return id, err
+}
+
+// post queues an export. The parameters are in the body: in the address Clari ignores
+// them, and exports the current quarter.
+func (q *queue) post(ctx context.Context, types []string) (string, error) {
 	body, err := json.Marshal(map[string]any{"timePeriod": q.quarter, "typesToExport": types, "includeHistorical": q.weeks, "exportFormat": "JSON"})
 	if err != nil {
 		return "", err
 	}
-	answer, err := q.client.Send(ctx, rest.Request{Method: http.MethodPost, Path: "export/forecast/" + q.forecast, Body: body, Once: true})
+	answer, err := q.client.Send(ctx, rest.Request{Method: http.MethodPost, Path: "export/forecast/" + url.PathEscape(q.forecast), Body: body, Once: true})
 	if err != nil {
 		return "", err
 	}
@@ -126,7 +167,7 @@ func (q *queue) Post(ctx context.Context) (string, error) {
 // room is fault.Limited where the quota or the jobs at a time are used up, with the
 // time at which to look again.
 func (q *queue) room(ctx context.Context) error {
-	raw, err := q.get(ctx, "admin/limits")
+	raw, err := get(ctx, q.client, "admin/limits")
 	if err != nil {
 		return err
 	}
@@ -167,8 +208,10 @@ func (q *queue) freed(ctx context.Context, now time.Time, quota int64) error {
 	return fault.LimitedUntil(until, "the organisation's quota of %d exports in 30 days is used up", quota)
 }
 
-func (q *queue) get(ctx context.Context, path string) (jsontext.Value, error) {
-	body, err := q.client.Get(ctx, path, nil)
+// get reads an answer of the API. One that is not what it should be is Transient,
+// and not Corrupt, since that would make the ledger forget the job.
+func get(ctx context.Context, c *rest.Client, path string) (jsontext.Value, error) {
+	body, err := c.Get(ctx, path, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -178,14 +221,14 @@ func (q *queue) get(ctx context.Context, path string) (jsontext.Value, error) {
 		return nil, err
 	}
 	if v := jsontext.Value(raw); !v.IsValid() {
-		return nil, fault.New(fault.Corrupt, "%s: the answer is not JSON: is the base URL right, is Clari in maintenance?", path)
+		return nil, fault.New(fault.Transient, "%s: the answer is not JSON: is the base URL right, is Clari in maintenance?", path)
 	}
 	return raw, nil
 }
 
 func unmarshal(raw []byte, into any) error {
 	if err := json.Unmarshal(raw, into, jsontext.AllowDuplicateNames(true)); err != nil {
-		return fault.New(fault.Corrupt, "the answer is not what Clari's specification says")
+		return fault.New(fault.Transient, "the answer is not what Clari's specification says")
 	}
 	return nil
 }

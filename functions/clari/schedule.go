@@ -14,13 +14,22 @@ type export struct{ forecast, quarter, mode, day string }
 
 // The modes of an export.
 const (
-	latest  = "latest"  // the current week of the quarter
-	history = "history" // all its weeks so far
+	latest   = "latest"   // the current week of the quarter
+	history  = "history"  // all its weeks so far
+	backfill = "backfill" // the same, for a person who knows what it leaves out
 )
 
 func (e export) name() string { return e.forecast + "/" + e.quarter + "/" + e.mode }
 
-func (e export) object() extract.Object { return extract.Object{Name: e.name(), ETag: e.day} }
+// object is the export as a slice. What is queued or in doubt comes first, what is new
+// by day.
+func (e export) object(fresh bool) extract.Object {
+	o := extract.Object{Name: e.name(), ETag: e.day}
+	if day, err := time.Parse(time.DateOnly, e.day); err == nil && fresh {
+		o.Created = day
+	}
+	return o
+}
 
 func (e export) same(o export) bool { return e.forecast == o.forecast && e.quarter == o.quarter }
 
@@ -35,7 +44,7 @@ func parse(name, day string) (export, error) {
 // history reports whether all weeks of the quarter are wanted: also where an export
 // is late, because its own week may be over.
 func (e export) history(now time.Time) bool {
-	return e.mode == history || e.day < now.UTC().Format(time.DateOnly)
+	return e.mode != latest || e.day < now.UTC().Format(time.DateOnly)
 }
 
 // inadvisable is why a backfill needs a second thought.
@@ -43,37 +52,48 @@ const inadvisable = "a past quarter can be exported, but Clari leaves out of it 
 
 // due lists the exports that a run asks for: those of the calendar, those of earlier
 // days that were not done, and those of a quarter's first day that nobody asked for.
-func (t *tenant) due(w extract.Wish) (due []export, err error) {
-	day := w.Now.UTC().Format(time.DateOnly)
-	if w.Purpose != extract.Live || !w.From.IsZero() {
-		if !w.IKnow {
-			return nil, fault.New(fault.Invalid, "%s", inadvisable)
-		}
-		for _, q := range t.calendar.between(w.From, w.To, w.Now) {
-			due = append(due, t.all(q.ID, history, day)...)
-		}
-		return due, nil
-	}
+func (t *tenant) due(w extract.Wish) (due []extract.Object, err error) {
 	known, open := t.known(w)
+	if w.Purpose != extract.Live || !w.From.IsZero() {
+		return t.past(w, open)
+	}
 	for _, e := range t.today(w.Now, known) {
 		// One that is open and not queued is as good as today's, and is read late.
-		if !slices.ContainsFunc(open, func(o waiting) bool { return o.same(e) && !o.queued }) {
-			due = append(due, e)
+		instead := func(o waiting) bool { return o.export == e || o.same(e) && !o.queued && o.mode != backfill }
+		if !slices.ContainsFunc(open, instead) {
+			due = append(due, e.object(true))
 		}
 	}
 	for _, o := range open {
-		if !slices.Contains(due, o.export) {
-			due = append(due, o.export)
+		// A backfill costs quota only as often as a person asks for it.
+		if o.mode != backfill || o.queued {
+			due = append(due, o.object(!o.queued))
 		}
 	}
 	return due, nil
 }
 
-func (t *tenant) all(quarter, mode, day string) (out []export) {
-	for _, f := range t.forecasts {
-		out = append(out, export{f, quarter, mode, day})
+// past lists the exports of a backfill. One that an earlier day's left open is
+// finished instead of a new one.
+func (t *tenant) past(w extract.Wish, open []waiting) (due []extract.Object, err error) {
+	switch {
+	case w.Purpose == extract.Resync:
+		return nil, fault.New(fault.Invalid, "clari is not re-synced: an export leaves out everybody who is not opted in today, and a table made of it would lose them")
+	case !w.IKnow:
+		return nil, fault.New(fault.Invalid, "%s", inadvisable)
+	case w.From.IsZero():
+		return nil, fault.New(fault.Invalid, "a backfill of clari needs --from: each quarter costs one export")
 	}
-	return out
+	for _, q := range t.calendar.between(w.From, w.To, w.Now) {
+		for _, f := range t.forecasts {
+			e := export{f, q.ID, backfill, w.Now.UTC().Format(time.DateOnly)}
+			if i := slices.IndexFunc(open, func(o waiting) bool { return o.name() == e.name() }); i >= 0 {
+				e = open[i].export
+			}
+			due = append(due, e.object(false)) // the range is looked at here
+		}
+	}
+	return due, nil
 }
 
 // waiting is an export of the ledger that is not loaded.

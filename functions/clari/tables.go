@@ -41,16 +41,18 @@ func tables() (out []extract.Table) {
 	return out
 }
 
+// Values are binary fractions at the vendor's, printed with up to 17 digits: hence 18
+// after the point. A key that is absent and one that is null both end as null.
 type entry struct {
 	ForecastID       string          `field:"forecast_id" key:"true" doc:"The forecast that was exported; the same field may come out of several."`
 	TimePeriodID     string          `field:"timePeriodId" key:"true" doc:"Fiscal quarter, such as 2026_Q1."`
 	TimeFrameID      string          `field:"timeFrameId" key:"true" doc:"Week, TF: and its first day."`
 	UserID           string          `field:"userId" key:"true" doc:"Number and CRM role; a person has one for each role he had."`
 	FieldID          string          `field:"fieldId" key:"true"`
-	ForecastValue    *record.Decimal `field:"forecastValue" decimal:"38,9"`
-	QuotaValue       *record.Decimal `field:"quotaValue" decimal:"38,9"`
-	AdjustmentValue  *record.Decimal `field:"adjustmentValue" decimal:"38,9"`
-	AggregationTotal *record.Decimal `field:"aggregationTotal" decimal:"38,9" doc:"Probably what the CRM adds up to (assumed)."`
+	ForecastValue    *record.Decimal `field:"forecastValue" decimal:"38,18"`
+	QuotaValue       *record.Decimal `field:"quotaValue" decimal:"38,18"`
+	AdjustmentValue  *record.Decimal `field:"adjustmentValue" decimal:"38,18"`
+	AggregationTotal *record.Decimal `field:"aggregationTotal" decimal:"38,18" doc:"Probably what the CRM adds up to (assumed)."`
 	Currency         *record.JSON    `field:"currency" doc:"Code and symbol."`
 	IsUpdated        *bool           `field:"isUpdated"`
 	UpdatedBy        *string         `field:"updatedBy" pii:"name"`

@@ -65,6 +65,9 @@ func TestPassing(t *testing.T) {
 		"a web page instead of a page":           {slow, resttest.Fault{Path: pages, After: 3, Times: 2, Do: resttest.HTML()}, 1, 1},
 		"a web page instead of page 1":           {slow, resttest.Fault{Path: pages, Do: resttest.HTML()}, 1, 2},
 		"an empty answer instead of a page":      {slow, resttest.Fault{Path: pages, After: 3, Times: 2, Do: resttest.Empty()}, 1, 1},
+		"all cached, it says it is not":          {cached, status(2, 8, 400, zuorarevenuetest.NotCached), 1, 1},
+		"the same page twice":                    {cached, resttest.Fault{Path: pages, After: 2, Do: resttest.Again()}, 1, 1},
+		"the same page twice, while it runs":     {slow, resttest.Fault{Path: pages, After: 3, Times: 2, Do: resttest.Again()}, 1, 2},
 		"login fails at first":                   {cached, resttest.Fault{Path: "authenticate", Times: 2, Do: resttest.Status(503, "")}, 1, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -112,9 +115,12 @@ func TestLasting(t *testing.T) {
 		"a role that may not":        {view(1, resttest.Status(403, "")), fault.Auth, "ZUORA_REVENUE_ROLE"},
 		"a parameter that is wrong":  {view(1, resttest.Status(400, "Invalid parameter")), fault.Invalid, "400"},
 		"a page without a line":      {view(1, resttest.Rewrite(func([]byte) []byte { return []byte("\n") })), fault.Corrupt, "kept in the stage"},
+		"a page that is JSON":        {view(1, resttest.Status(200, `{"Message":"failed","status":"Error"}`)), fault.Corrupt, "no CSV"},
 		"a web page for ever":        {view(20, resttest.HTML()), fault.Transient, "web page"},
 		"gzip that is damaged":       {view(1, resttest.Rewrite(func(b []byte) []byte { return b[:len(b)/2] })), fault.Corrupt, "gzip"},
 		"a page that never comes":    {view(20, resttest.Status(500, "")), fault.Transient, "500"},
+		"nothing, and a count":       {resttest.Fault{Path: pages, Do: resttest.Status(204, "")}, fault.Transient, "there are 50"},
+		"not cached, for ever":       {view(20, resttest.Status(400, zuorarevenuetest.NotCached)), fault.Transient, "not there yet"},
 		"page 1 that never comes":    {resttest.Fault{Path: pages, Times: firstTries, Do: resttest.Status(504, "")}, fault.Transient, "504"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -202,6 +208,23 @@ func TestResume(t *testing.T) {
 					t.Errorf("%d queries, want %d", q, c.queries)
 				}
 			})
+		})
+	}
+}
+
+// The end of a query is not taken for the end of the data.
+func TestQueryThatIsForgotten(t *testing.T) {
+	for name, status := range map[string]int{"204": 204, "404": 404, "400": 400} {
+		holds(t, zuorarevenuetest.Options{}, func(t *testing.T, b *bench) {
+			b.twin.Inject(resttest.Fault{Path: pages, After: 2, Do: func(w http.ResponseWriter, _ *http.Request, _ resttest.Call) {
+				b.twin.Forget()
+				w.WriteHeader(status)
+			}})
+			b.staged(b.run())
+			b.equal(hold)
+			if q := len(b.twin.Tokens()); q != 2 {
+				t.Errorf("%s: %d queries, want 2", name, q)
+			}
 		})
 	}
 }

@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,6 +31,7 @@ type cursor struct {
 	Header []string `json:"header,omitempty"`
 	Asked  int      `json:"asked,omitempty"` // times in a row that the page was not there
 	Whole  bool     `json:"whole,omitempty"` // the query is done: a page that is not there now is behind the last
+	Last   string   `json:"last,omitempty"`  // digest of the page before
 }
 
 func (c cursor) text() string {
@@ -49,9 +53,8 @@ func (r *reading) run(ctx context.Context) (err error) {
 	more := true
 	if text := r.out.Cursor(); text == "" {
 		r.c.Page = 1
-		r.c.Count, err = r.s.count(ctx, r.view, r.from, r.to)
-	} else if err := json.Unmarshal([]byte(text), &r.c); err != nil {
-		return r.restart("its cursor is not readable")
+	} else if json.Unmarshal([]byte(text), &r.c) != nil {
+		err = r.restart("lost: the cursor in the ledger is not readable")
 	} else if r.c.Token != "" { // the vendor does not tell a dead token from a slow page
 		more, err = r.look(ctx, nil)
 	}
@@ -61,14 +64,30 @@ func (r *reading) run(ctx context.Context) (err error) {
 	for more && err == nil {
 		more, err = r.page(ctx)
 	}
+	if err == nil {
+		err = r.c.cut()
+	}
 	if n := r.c.Count; err == nil && n != nil && *n != r.c.Rows {
 		r.out.Warn("the vendor counted %d rows before the reading, and %d were read: rows may have changed in between", *n, r.c.Rows)
 	}
 	return err
 }
 
+// cut is the error of a query that ended at the vendor's limit, with rows left.
+func (c cursor) cut() error {
+	if c.Rows < queryMax || c.Count == nil || *c.Count <= c.Rows {
+		return nil
+	}
+	return fault.New(fault.Refused, "the query ended after %d rows of %d: the vendor gives %d rows a query; ask Zuora for more, the table stays as it is", c.Rows, *c.Count, queryMax)
+}
+
 // page reads the next page, and reports whether there may be another.
 func (r *reading) page(ctx context.Context) (more bool, err error) {
+	if r.c.Token == "" && r.c.Count == nil { // before page 1: a count takes longer than a token may wait
+		if r.c.Count, err = r.s.count(ctx, r.view, r.from, r.to); err != nil {
+			return false, err
+		}
+	}
 	q := r.s.query(r.from, r.to)
 	q.Set("pagenum", strconv.Itoa(r.c.Page))
 	q.Set("pageSize", strconv.Itoa(r.s.cfg.PageSize))
@@ -91,16 +110,38 @@ func (r *reading) page(ctx context.Context) (more bool, err error) {
 	if r.c.Token != "" && token != "" && token != r.c.Token {
 		return true, r.restart("the vendor began another query half-way")
 	}
-	r.c.Token = cmp.Or(r.c.Token, token)
 	if body.Status == http.StatusNoContent {
-		return false, nil
+		return r.none(ctx)
 	}
+	r.c.Token = cmp.Or(r.c.Token, token)
 	return r.take(ctx, body)
 }
 
+// none is what to do about an answer without rows.
+func (r *reading) none(ctx context.Context) (more bool, err error) {
+	if r.c.Page > 1 {
+		return r.missing(ctx, fault.New(fault.NotFound, "status 204"))
+	}
+	if r.c.Count != nil && *r.c.Count > 0 { // a full reading of nothing would empty the table
+		return false, fault.New(fault.Transient, "the vendor says that there are no rows, and that there are %d: the next run asks again", *r.c.Count)
+	}
+	return false, nil
+}
+
+// counted reports whether there are as many rows as the vendor counted.
+func (r *reading) counted() bool { return r.c.Count != nil && r.c.Rows >= *r.c.Count }
+
 // take stages the rows of a page.
 func (r *reading) take(ctx context.Context, body *rest.Body) (more bool, err error) {
-	header, rows, err := r.stage(body)
+	sum := sha256.New()
+	if _, err := io.Copy(sum, body.Keep()); err != nil {
+		return false, err
+	}
+	last := hex.EncodeToString(sum.Sum(nil)[:8])
+	if last == r.c.Last { // no two pages are alike: rows have ids
+		return r.look(ctx, fault.New(fault.Transient, "the vendor sent the page before once more"))
+	}
+	header, rows, err := r.stage(body.Keep())
 	if errors.Is(err, fault.Corrupt) {
 		return false, r.out.Corrupt(ctx, body, err)
 	}
@@ -111,13 +152,13 @@ func (r *reading) take(ctx context.Context, body *rest.Body) (more bool, err err
 		r.c.Header, r.c.Size = header, rows
 	}
 	r.c.Rows += rows
-	if rows < r.c.Size || rows == 0 || rows < int64(r.s.cfg.PageSize) && r.c.Count != nil && r.c.Rows >= *r.c.Count {
-		return false, nil // else the tenant's own page may be smaller than ours: ask
-	}
-	if r.c.Token == "" {
+	switch full := rows >= int64(r.s.cfg.PageSize); {
+	case rows < r.c.Size || rows == 0 || !full && (r.counted() || r.c.Token == ""):
+		return false, nil // else the tenant's own pages may be smaller than ours: ask
+	case r.c.Token == "":
 		return false, fault.New(fault.Corrupt, "the page is full and came without a continuation token: there is no way to the next one")
 	}
-	r.c.Page, r.c.Asked = r.c.Page+1, 0
+	r.c.Page, r.c.Asked, r.c.Whole, r.c.Last = r.c.Page+1, 0, false, last
 	return true, r.out.Page(r.c.text())
 }
 
@@ -131,10 +172,16 @@ func (r *reading) stage(body io.Reader) (header []string, rows int64, err error)
 	in := bufio.NewReaderSize(plain, 64<<10)
 	line, err := in.ReadString('\n')
 	if err == io.EOF && strings.TrimSpace(line) == "" {
+		if r.c.Header != nil && (r.counted() || r.c.Count == nil) { // behind a last page that was full, where only page 1 has a header
+			return r.c.Header, 0, nil
+		}
 		return nil, 0, fault.New(fault.Corrupt, "the page is empty: not even a header")
 	}
 	if err != nil && err != io.EOF {
 		return nil, 0, err
+	}
+	if c := line[0]; c == '{' || c == '[' || c == '<' {
+		return nil, 0, fault.New(fault.Corrupt, "the page is no CSV: it begins with %q", c)
 	}
 	if names := spell(line); r.c.Header == nil || strings.Join(names, ",") == strings.Join(r.c.Header, ",") {
 		line = strings.Join(names, ",") + "\n"
@@ -146,13 +193,12 @@ func (r *reading) stage(body io.Reader) (header []string, rows int64, err error)
 // GitLab's list of BI3_BOOK has id twice.
 func spell(line string) []string {
 	names := strings.Split(strings.ToLower(strings.TrimPrefix(strings.TrimSpace(line), "\ufeff")), ",")
-	seen := map[string]int{}
 	for i, n := range names {
 		n = strings.TrimSpace(strings.Trim(strings.TrimSpace(n), `"`))
-		if seen[n]++; seen[n] > 1 {
-			n = fmt.Sprintf("%s_%d", n, seen[n])
-		}
 		names[i] = n
+		for nth := 2; slices.Contains(names[:i], names[i]); nth++ {
+			names[i] = fmt.Sprintf("%s_%d", n, nth)
+		}
 	}
 	return names
 }
@@ -184,9 +230,9 @@ func (r *reading) first(ctx context.Context, cause error) (more bool, err error)
 
 // missing is what to do when a later page did not come.
 func (r *reading) missing(ctx context.Context, cause error) (more bool, err error) {
-	end := errors.Is(cause, fault.NotFound)
+	end := errors.Is(cause, fault.NotFound) || errors.Is(cause, errEmpty) // a page without rows where only page 1 has a header
 	switch {
-	case end && r.c.Count != nil && r.c.Rows >= *r.c.Count:
+	case end && r.counted():
 		return false, nil
 	case errors.Is(cause, fault.Auth) || errors.Is(cause, fault.Limited):
 		return false, cause
@@ -219,7 +265,7 @@ func (r *reading) look(ctx context.Context, cause error) (more bool, err error) 
 	case !r.c.Whole: // all of it is cached now; it may not have been when we asked
 		r.c.Whole = true
 		return true, nil
-	case errors.Is(cause, errNotCached):
+	case (errors.Is(cause, errNotCached) || errors.Is(cause, errEmpty)) && (r.counted() || r.c.Count == nil):
 		return false, nil // behind a last page that was full
 	}
 	return false, cause
@@ -229,6 +275,6 @@ func (r *reading) look(ctx context.Context, cause error) (more bool, err error) 
 // another snapshot.
 func (r *reading) restart(why string) error {
 	err := r.out.Restart(fmt.Sprintf("the query behind the continuation token is %s", why))
-	r.c = cursor{Page: 1, Count: r.c.Count}
+	r.c = cursor{Page: 1}
 	return err
 }

@@ -29,6 +29,7 @@ const (
 var (
 	errLogin     = errors.New("the vendor refuses the login, or a token that it gave out")
 	errNotCached = errors.New("the page is not there yet")
+	errEmpty     = errors.New("an empty answer in the place of data")
 )
 
 // rates are the vendor's words for too many queries; the text is not documented.
@@ -37,8 +38,10 @@ var rates = regexp.MustCompile(`(?i)\brate\b|rate.?limit|too many|parallel|concu
 // classify says what the vendor's answers mean.
 func classify(status int, h http.Header, body []byte) error {
 	switch {
-	case status == http.StatusOK && (len(body) == 0 || body[0] == '<'):
-		return fault.New(fault.Transient, "an empty answer, or a web page, in the place of data: maintenance, a gateway, or the wrong ZUORA_REVENUE_BASE_URL")
+	case status == http.StatusOK && len(body) == 0:
+		return fault.New(fault.Transient, "%w: maintenance, a gateway, or the wrong ZUORA_REVENUE_BASE_URL", errEmpty)
+	case status == http.StatusOK && body[0] == '<':
+		return fault.New(fault.Transient, "a web page in the place of data: maintenance, a gateway, or the wrong ZUORA_REVENUE_BASE_URL")
 	case status < 400:
 		return nil
 	case bytes.Contains(body, []byte("not yet cached")) || bytes.Contains(body, []byte("not cached")):
@@ -136,9 +139,32 @@ type task struct {
 	ID     string `json:"task_id"`
 	Status string `json:"status"`
 	Config struct {
-		View  string            `json:"object_name"`
-		Range map[string]string `json:"filter_param"`
+		View  string `json:"object_name"`
+		Range struct {
+			From string `json:"fromDate"`
+			To   string `json:"toDate"`
+		} `json:"filter_param"`
 	} `json:"query_config"`
+}
+
+// tasks are those of a list that are records; ids alone, and what is written in
+// another way, are left out.
+func tasks(list jsontext.Value) (out []task) {
+	var all []jsontext.Value
+	_ = json.Unmarshal(list, &all) // no list: no tasks
+	for _, one := range all {
+		var t task
+		if json.Unmarshal(one, &t, jsontext.AllowDuplicateNames(true)) == nil && t.ID != "" {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// of reports whether a task is a query of the view and range.
+func (t task) of(r *reading) bool {
+	at := strings.NewReplacer("T", " ")
+	return t.Config.View == r.view && at.Replace(t.Config.Range.From) == at.Replace(r.from) && at.Replace(t.Config.Range.To) == at.Replace(r.to)
 }
 
 // find is the token of a query of the view and range that lives, "" where none does.
@@ -155,13 +181,8 @@ func (s *session) find(ctx context.Context, r *reading) (string, error) {
 		return "", fault.New(fault.Corrupt, "the list of queries is not readable: %w", err)
 	}
 	for _, state := range []string{"active", "completed"} {
-		var tasks []task
-		if json.Unmarshal(all.Result[state], &tasks) != nil {
-			continue
-		}
-		for _, t := range tasks {
-			same := t.Config.View == r.view && t.Config.Range["fromDate"] == r.from && t.Config.Range["toDate"] == r.to
-			if same && !cancelled(t.Status) {
+		for _, t := range tasks(all.Result[state]) {
+			if t.of(r) && !cancelled(t.Status) {
 				return t.ID, nil
 			}
 		}
@@ -204,9 +225,7 @@ func taskState(doc []byte, id string) string {
 		if !bytes.Contains(o[state], []byte(`"`+id+`"`)) {
 			continue
 		}
-		var tasks []task
-		_ = json.Unmarshal(o[state], &tasks) // a list of ids stays empty, which says nothing
-		for _, t := range tasks {
+		for _, t := range tasks(o[state]) {
 			if t.ID == id && cancelled(t.Status) {
 				return "cancelled"
 			}

@@ -10,6 +10,9 @@
 // removed in the same commit. Views without a key of which we can be sure, and the
 // pre-summary, whose rows come and go, are always read in full.
 //
+// A range ends a day after the run's clock: a tenant's zone is not documented, and a
+// full reading that ended too early would leave out what changed last.
+//
 // Page 1 opens a query, whose id is a continuation token: all pages of a token are
 // one snapshot, and the token dies when nobody asks for four minutes. So pages go to
 // scratch and to the stage as they come, and nothing waits for a load in between:
@@ -18,6 +21,8 @@
 //
 // Limits: 20,000 rows a gzip page; 5 queries at a time, one a view; 5 million rows a
 // query. A login token lives 30 minutes and is renewed without losing the page.
+//
+// It asks the vendor for a count before page 1, and only notes a difference.
 //
 // What it cannot see: incremental reading sees no deletions but those of schedules,
 // until the weekly full one. The views have no row security: one user sees all
@@ -59,14 +64,14 @@ type Config struct {
 
 const (
 	pageMax    = 20_000                // rows of a gzip page; BI Views v2 reference, read 2026-08; what is not sent is 1000 or 20,000, by release
+	queryMax   = 5_000_000             // rows of one query; the same
 	epoch      = "2016-07-26"          // the reference's own fromDate: before every row
-	margin     = 24 * time.Hour        // on both ends of a range: the tenant's zone is not documented, and a full reading must leave out nothing
+	margin     = 24 * time.Hour        // on both ends of a range; assumed to cover the tenant's zone
 	dates      = "2006-01-02T15:04:05" // of fromDate and toDate; without a zone
 	countTime  = 30 * time.Second      // that a count, a full scan at the vendor's, may take; assumed
 	activeWait = 10 * time.Second      // for a page that is being made; the reference says 5 to 10
-	soon       = time.Second
-	patience   = 60 // times that one page is waited for: ten minutes and their tries
-	firstTries = 6  // of page 1: five minutes, after which the query of a dead invocation is stale
+	patience   = 60                    // times that one page is waited for: ten minutes and their tries
+	firstTries = 6                     // of page 1: five minutes, after which the query of a dead invocation is stale
 )
 
 // Function fills the schema zuora_revenue.

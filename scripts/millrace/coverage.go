@@ -33,7 +33,8 @@ type tableStatus struct {
 	Slices      map[string]int `json:"slices"`      // by state
 	Rows        int64          `json:"rows_loaded"` // by the slices that are loaded now
 	OpenRejects int64          `json:"open_rejects"`
-	LastOutcome string         `json:"last_outcome"` // of the newest invocation, "" where there is none
+	HeldBy      []holder       `json:"held_by,omitempty"` // slices whose open rejects hold the mark
+	LastOutcome string         `json:"last_outcome"`      // of the newest invocation, "" where there is none
 	LastAt      *time.Time     `json:"last_at"`
 	Errors      []sliceError   `json:"errors"` // slices that failed, were refused or are paused
 	Next        []string       `json:"next"`   // commands
@@ -42,6 +43,12 @@ type tableStatus struct {
 type window struct {
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
+}
+
+// holder is a slice that lacks rows.
+type holder struct {
+	Slice   string `json:"slice"`
+	Rejects int64  `json:"rejects"`
 }
 
 type sliceError struct {
@@ -74,6 +81,10 @@ func readStatus(ctx context.Context, w *warehouse.Warehouse, f *extract.Function
 	if err != nil {
 		return out, err
 	}
+	held, err := holds(ctx, w, f.Name)
+	if err != nil {
+		return out, err
+	}
 	last, err := lastRuns(ctx, w, f.Name)
 	if err != nil {
 		return out, err
@@ -88,6 +99,9 @@ func readStatus(ctx context.Context, w *warehouse.Warehouse, f *extract.Function
 		if !m.At.IsZero() {
 			behind := int64(now.Sub(m.At).Seconds())
 			ts.Mark, ts.LagSeconds = &m.At, &behind
+		}
+		if !t.Pass && t.Slices.Kind != "objects" { // objects have no mark
+			ts.HeldBy = held[t.Name]
 		}
 		ts.fold(ledger)
 		ts.advise(f.Name)
@@ -191,6 +205,25 @@ func openRejects(ctx context.Context, w *warehouse.Warehouse, function string) (
 			return nil, err
 		}
 		out[table] = n
+	}
+	return out, rows.Err()
+}
+
+// holds is the slices of each table whose open rejects hold the mark.
+func holds(ctx context.Context, w *warehouse.Warehouse, function string) (map[string][]holder, error) {
+	rows, err := w.DB().QueryContext(ctx, `SELECT "table_name", "slice", count(*) FROM "millrace"."rejects" WHERE "function" = ? AND `+warehouse.Holds+` GROUP BY 1, 2 ORDER BY 1, 2`, function)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := map[string][]holder{}
+	for rows.Next() {
+		var table string
+		var h holder
+		if err := rows.Scan(&table, &h.Slice, &h.Rejects); err != nil {
+			return nil, err
+		}
+		out[table] = append(out[table], h)
 	}
 	return out, rows.Err()
 }

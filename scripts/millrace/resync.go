@@ -50,7 +50,8 @@ one step. Readers see the old table or the new one. A gate refuses the swap wher
 more than 100 rows and more than 10 % of them would be removed, or changed, or where
 the vendor gave nothing at all; --accept ID swaps exactly that difference in.
 
-It can be interrupted: the same command goes on. The differences are in
+It can be interrupted: the same command goes on. --dry-run and a refusal keep the
+shadow, so that --accept ID need not read again. The differences are in
 millrace.resyncs and millrace.differences. Exit code 0: nothing differed, or it was
 swapped in (with --dry-run: it could be); 4: the gate refused; 3: the vendor's quota
 is used up; 1 or 5: some of the shadow could not be read, and nothing was swapped;
@@ -58,8 +59,8 @@ is used up; 1 or 5: some of the shadow could not be read, and nothing was swappe
 		RunE: func(c *cobra.Command, args []string) error { return a.resync(c.Context(), args[0], q) }}
 	c.Flags().StringVar(&q.table, "table", "", "the table (required)")
 	c.Flags().StringVar(&q.now, "now", "", "the run's clock, RFC 3339 (default: the present)")
-	c.Flags().StringVar(&q.accept, "accept", "", "swap in the difference of this ID, which the gate refused")
-	c.Flags().BoolVar(&q.dryRun, "dry-run", false, "compare and judge, but do not swap; the shadow stays for the next time")
+	c.Flags().StringVar(&q.accept, "accept", "", "swap in the difference of this ID, whatever its size, without reading again")
+	c.Flags().BoolVar(&q.dryRun, "dry-run", false, "compare and judge, but do not swap; the shadow stays for --accept")
 	c.Flags().BoolVar(&q.discard, "discard", false, "throw away the shadow of an earlier resync, and do nothing else")
 	c.Flags().DurationVar(&q.deadline, "deadline", 0, "budget of one invocation (default MILLRACE_DEADLINE, or 9m)")
 	_ = c.MarkFlagRequired("table")
@@ -232,5 +233,5 @@ func (r resyncReport) conclusion() string {
 	case r.Added+r.Removed+r.Changed == 0:
 		return "nothing differs; the table is as it was"
 	}
-	return "nothing was swapped (--dry-run); the shadow stays\n  swap it in: " + command
+	return "nothing was swapped (--dry-run); the shadow stays\n  look at it: " + look + "\n  swap it in: " + command + " --accept " + r.Resync
 }

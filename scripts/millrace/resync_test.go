@@ -125,3 +125,36 @@ func TestResyncForPeople(t *testing.T) {
 		t.Errorf("values are shown:\n%s", out)
 	}
 }
+
+func TestResyncKeepsRejects(t *testing.T) {
+	d := newDesk(t, "reject")
+	d.do(t, "run", "shop", "--now", now)
+	r, code := d.resync(t)
+	r.is(t, code, "partial 5 swapped false +0 -0 ~0 =1")
+	if out, _, _ := d.do(t, "rejects", "list", "shop", "--json"); strings.Count(out, `"reject"`) != 1 {
+		t.Errorf("want the one reject that was there:\n%s", out)
+	}
+}
+
+// A kill at any point of it costs nothing: the same command brings it to its end.
+func TestResyncIsKilled(t *testing.T) {
+	for _, point := range []string{"after_page:1", "after_manifest:1", "in_tx_before_fence:1", "in_swap_before_data:1", "in_swap_before_commit:1", "after_swap:1"} {
+		d := newDesk(t, "")
+		d.stock(3, "1.5")
+		d.do(t, "run", "shop", "--now", now)
+		args := []string{"resync", "shop", "--table", "sales", "--now", now}
+		d.vars["MILLRACE_CRASH"] = point
+		if err := d.child("ok", args...).Run(); err == nil {
+			t.Errorf("%s: the command was not killed", point)
+		}
+		delete(d.vars, "MILLRACE_CRASH")
+		if out, err := d.child("ok", args...).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", point, err, out)
+		}
+		out, _, _ := d.do(t, "query", "--json", `select (select count(*) from shop.sales) as n, (select count(*) from millrace.slices where table_name = 'sales__resync') as ledger,
+ (select count(*) from information_schema.tables where table_name = 'sales__resync') as shadow`)
+		if got := strings.Join(strings.Fields(out), ""); got != `[{"n":1,"ledger":0,"shadow":0}]` {
+			t.Errorf("%s: %s, want the vendor's one row and no shadow", point, got)
+		}
+	}
+}

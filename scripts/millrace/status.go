@@ -111,6 +111,13 @@ func (a *app) showTrouble(f functionStatus) {
 			}
 			a.say("  %s: nothing loaded from %s to %s", t.Table, instant(&g.From), instant(&g.To))
 		}
+		if n := len(t.HeldBy); n > 0 {
+			h, more := t.HeldBy[0], ""
+			if n > 1 {
+				more = fmt.Sprintf(", and by those of %d more slices", n-1)
+			}
+			a.say("  %s: the mark is held by %s rejects in slice %s%s; replay or discard them", t.Table, figure(h.Rejects), h.Slice, more)
+		}
 		for _, e := range t.Errors {
 			a.say("  %s %s: %s: %s", t.Table, e.Slice, e.State, short(e.Error, 240))
 		}

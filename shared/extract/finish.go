@@ -169,7 +169,7 @@ func (o *Out) manifest(ctx context.Context, out *Outcome) error {
 	m := &stage.Manifest{Version: 1, Table: o.table(), Rules: rules(o.t), Function: o.s.Function, Slice: o.s.ID, Purpose: o.row.Purpose,
 		From: o.row.From, To: o.row.To, Source: o.row.Source, Fence: o.row.Fence, Attempt: o.row.Attempt,
 		Parts: p.Parts, Rejects: p.Rejects, RowsSource: p.Source, RowsStaged: p.Staged, RowsRejected: p.Rejected, Bytes: size(p.Parts),
-		Pages: p.Pages, Requests: p.Requests, Retries: p.Retries, Cursor: p.Vendor, Expected: p.Expected, Warnings: p.Warnings,
+		Pages: p.Pages, Requests: p.Requests, Retries: p.Retries, Cursor: p.Vendor, Expected: p.Expected, Sums: p.Sums, Warnings: p.Warnings,
 		Drift: stage.Drift{New: p.New, Missing: p.Missing}, CreatedAt: time.Now().UTC()}
 	o.e.point("before_manifest")
 	dir := stage.Dir(o.s.Function, o.s.Table, o.s.ID, o.row.Fence)

@@ -87,7 +87,8 @@ type Wish struct {
 type Known struct {
 	Name, ETag string
 	Loaded     bool
-	Started    bool // it has a cursor: there is something to go on with, such as a job at the vendor's
+	Started    bool   // it has a cursor: there is something to go on with, such as a job at the vendor's
+	Digest     string // what its last commit left: see [Out.Unchanged] and [Out.SetCursor]
 }
 
 // Object is one thing to read whole: a file, a version, a quarter. Name and ETag

@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/part"
+	"github.com/millrace-data/millrace/shared/record"
 	"github.com/millrace-data/millrace/shared/stage"
 )
 
@@ -44,6 +46,29 @@ func (o *Out) Later(cursor string, wait time.Duration) error {
 	return errContinue
 }
 
+// Others returns what the table's other slices have as their cursor, such as a job at
+// the vendor's: what they saved, or, once they are read, what they gave to SetCursor.
+// Those without one are left out.
+func (o *Out) Others() (cursors []string, err error) {
+	rows, err := o.e.Warehouse.Slices(o.ctx, o.s.Function, o.s.Table)
+	for _, r := range rows {
+		c := cmp.Or(cursorOf(r), r.VendorCursor)
+		if c == "" && r.Manifest != "" { // read, and not yet loaded
+			m, err := o.e.Stage.ReadManifest(o.ctx, r.Manifest)
+			if err != nil && !errors.Is(err, fault.NotFound) {
+				return nil, err
+			}
+			if err == nil {
+				c = m.Cursor
+			}
+		}
+		if r.ID != o.s.ID && c != "" {
+			cursors = append(cursors, c)
+		}
+	}
+	return cursors, err
+}
+
 // Restart forgets all that was staged of this slice: it is read from its beginning,
 // by this invocation, for example because the vendor forgot a cursor. The fourth
 // time in one slice is fault.Transient, with the reason.
@@ -68,6 +93,15 @@ func (o *Out) forget() {
 	o.rejects.Abort()
 	o.p, o.enc = progress{}, part.NewEncoder(o.t.Table)
 	o.parts, o.rejects = o.writer("part"), o.writer("reject")
+}
+
+// Leave ends a slice for which the vendor has nothing to give, such as a method that
+// the tenant does not have: the table stays as it is, and is made where it is not
+// there. The reason becomes a warning. No row may have been given.
+func (o *Out) Leave(format string, args ...any) {
+	_ = o.sync()
+	o.t.Mode = record.Append // of no rows
+	o.Warn(format, args...)
 }
 
 // Unchanged is asked before the first row, with a digest of what the vendor sent.

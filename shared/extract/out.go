@@ -56,22 +56,23 @@ type Out struct {
 
 // progress is what the next invocation must know; JSON in the ledger's cursor.
 type progress struct {
-	Cursor   string       `json:"cursor,omitempty"`
-	Vendor   string       `json:"vendor,omitempty"`
-	Parts    []stage.Part `json:"parts,omitempty"`
-	Rejects  []stage.Part `json:"rejects,omitempty"`
-	Source   int64        `json:"source"`
-	Staged   int64        `json:"staged"`
-	Rejected int64        `json:"rejected"`
-	Pages    int64        `json:"pages"`
-	Requests int64        `json:"requests"`
-	Retries  int64        `json:"retries"`
-	Expected *int64       `json:"expected,omitempty"`
-	Warnings []string     `json:"warnings,omitempty"`
-	New      []string     `json:"new,omitempty"`
-	Missing  []string     `json:"missing,omitempty"`
-	Resumed  bool         `json:"resumed,omitempty"` // Missing holds what earlier invocations never saw
-	Restarts int          `json:"restarts,omitempty"`
+	Cursor   string            `json:"cursor,omitempty"`
+	Vendor   string            `json:"vendor,omitempty"`
+	Parts    []stage.Part      `json:"parts,omitempty"`
+	Rejects  []stage.Part      `json:"rejects,omitempty"`
+	Source   int64             `json:"source"`
+	Staged   int64             `json:"staged"`
+	Rejected int64             `json:"rejected"`
+	Pages    int64             `json:"pages"`
+	Requests int64             `json:"requests"`
+	Retries  int64             `json:"retries"`
+	Expected *int64            `json:"expected,omitempty"`
+	Sums     map[string]string `json:"sums,omitempty"`
+	Warnings []string          `json:"warnings,omitempty"`
+	New      []string          `json:"new,omitempty"`
+	Missing  []string          `json:"missing,omitempty"`
+	Resumed  bool              `json:"resumed,omitempty"` // Missing holds what earlier invocations never saw
+	Restarts int               `json:"restarts,omitempty"`
 
 	Beside map[string]progress `json:"beside,omitempty"`
 }

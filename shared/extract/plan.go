@@ -304,7 +304,7 @@ func (p *planner) objects(ctx context.Context, src Source) (out []Slice, err err
 func (p *planner) wish() Wish {
 	w := Wish{Table: p.t.Name, Purpose: p.r.Purpose, From: p.r.From, To: p.r.To, IKnow: p.r.IKnow, Now: p.r.Now.UTC()}
 	for _, r := range p.rows {
-		k := Known{Name: cmp.Or(r.Source, r.ID), Loaded: !r.LoadedAt.IsZero() && !p.undone(r), Started: cursorOf(r) != ""}
+		k := Known{Name: cmp.Or(r.Source, r.ID), Loaded: !r.LoadedAt.IsZero() && !p.undone(r), Started: cursorOf(r) != "", Digest: r.VendorCursor}
 		k.ETag = strings.TrimPrefix(strings.TrimPrefix(r.ID, k.Name), "@")
 		w.Known = append(w.Known, k)
 	}

@@ -35,11 +35,12 @@ type TableResync struct {
 	Warehouse *warehouse.Warehouse // that holds both; to be set before anything but Function is called
 	Point     func(name string)    // crash points of the tests: in_swap_before_data, in_swap_before_commit, after_swap; nil otherwise
 
-	f      *Function
-	live   Table
-	shadow Table
-	now    time.Time
-	began  time.Time // of the last Prepare, on the real clock
+	f        *Function
+	live     Table
+	shadow   Table
+	now      time.Time
+	began    time.Time // of the last Prepare, on the real clock
+	prepared bool
 }
 
 // NewResync looks whether a table can be re-synced: fault.Invalid for one whose
@@ -145,11 +146,13 @@ func (r *TableResync) Waiting(ctx context.Context) (bool, error) {
 // Discard forgets the shadow.
 func (r *TableResync) Discard(ctx context.Context) error { return r.Warehouse.Discard(ctx, r.pair()) }
 
-// Prepare makes the shadow, or finds the one that was begun, and plans for it what
-// the live table covers. What has become due since is planned by the run. A live
+// Prepare makes the shadow, or finds the one whose reading was cut off, and plans
+// for it what the live table covers. What has become due since is planned by the
+// run. A shadow that was read to its end by an earlier re-sync is read anew. A live
 // table that nothing was ever loaded into is fault.Invalid.
 func (r *TableResync) Prepare(ctx context.Context) error {
-	r.began = time.Now()
+	first := !r.prepared
+	r.began, r.prepared = time.Now(), true
 	live, shadow, err := r.ledgers(ctx)
 	if err != nil {
 		return err
@@ -157,7 +160,8 @@ func (r *TableResync) Prepare(ctx context.Context) error {
 	if !slices.ContainsFunc(live, isLoaded) {
 		return fault.New(fault.Invalid, "nothing was ever loaded into %s: run %s first", r.live.FullName(), r.f.Name)
 	}
-	if len(shadow) == 0 { // what is there without a ledger was left behind by a swap
+	unread := func(s warehouse.Slice) bool { return !isLoaded(s) }
+	if len(shadow) == 0 || first && !slices.ContainsFunc(shadow, unread) { // a table without a ledger was left behind by a swap
 		if err := r.Discard(ctx); err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ package gate
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Level is what happens when a rule does not hold.
@@ -50,11 +51,15 @@ type Rule struct {
 	Max     string   `json:"max,omitempty"`
 	Count   int64    `json:"count,omitempty"`
 	Percent float64  `json:"percent,omitempty"` // 0 to 100
+	Last    int      `json:"last,omitempty"`    // comparable slices to look back at
+	Seconds int64    `json:"seconds,omitempty"` // an age
+	Table   string   `json:"table,omitempty"`   // schema.name of another table
+	Others  []string `json:"others,omitempty"`  // its columns, in the order of Columns
 }
 
 // Row reports whether the rule picks out single rows.
 func (r Rule) Row() bool {
-	return r.Kind == NotNull || r.Kind == Accepted || r.Kind == Range || r.Kind == Unique
+	return r.Kind == NotNull || r.Kind == Accepted || r.Kind == Range || r.Kind == Unique || r.Kind == RefersKind
 }
 
 // At returns the rule at another level.
@@ -111,7 +116,14 @@ const (
 // Measure is what the warehouse counted for one rule.
 type Measure struct {
 	Rows int64 // staged rows looked at
-	Bad  int64 // rows that break a row rule; nulls for null_percent; rejected rows for max_rejects
+	Bad  int64 // rows that break a row rule; nulls for null_percent; rejected rows for max_rejects and source_sum
+
+	Value  string    // decimal text: the source's rows for volume, a column's sum; "" = a sum of nothing
+	Past   []string  // decimal texts: the same of comparable slices
+	Peers  string    // what those are called: Mondays, scans, slices
+	Newest time.Time // value of the column, for fresh; zero = none
+	At     time.Time // what fresh is measured by
+	Absent string    // what a rule needs and is not there, such as a table; "" = nothing
 }
 
 // Check is one judged rule, a row of millrace.checks.
@@ -120,6 +132,7 @@ type Check struct {
 	Observed string  `json:"observed"`
 	Expected string  `json:"expected"`
 	Verdict  Verdict `json:"verdict"`
+	Value    string  `json:"value,omitempty"` // decimal text: what later slices are compared with
 }
 
 // Judge compares a measure with its rule.
@@ -127,6 +140,14 @@ func Judge(r Rule, m Measure) Check {
 	c := Check{Rule: r.Name, Verdict: Pass}
 	holds := m.Bad == 0
 	switch r.Kind {
+	case VolumeKind, SumKind:
+		holds = judgePast(r, m, &c)
+	case FreshKind:
+		holds = judgeFresh(r, m, &c)
+	case ReconcileKind:
+		if holds = judgeSum(r, m, &c); m.Bad > 0 {
+			r = r.At(Warn)
+		}
 	case MinRows:
 		holds = m.Rows >= r.Count
 		c.Observed, c.Expected = fmt.Sprintf("%d rows", m.Rows), fmt.Sprintf("at least %d rows", r.Count)
@@ -139,6 +160,9 @@ func Judge(r Rule, m Measure) Check {
 		c.Expected = fmt.Sprintf("at most %d rows or %g %%", r.Count, r.Percent)
 	default:
 		c.Observed, c.Expected = fmt.Sprintf("%d of %d rows", m.Bad, m.Rows), "0 rows that break "+r.Name
+	}
+	if m.Absent != "" {
+		c.Observed, holds, r = m.Absent, false, r.At(Warn)
 	}
 	if !holds {
 		c.Verdict = map[Level]Verdict{Warn: Warned, Quarantine: Quarantined, Refuse: Refusal}[r.Level]

@@ -14,6 +14,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,6 +30,8 @@ const (
 	waitMax  = time.Minute
 	patience = 30 * time.Minute // then the slice is paused: the vendor is stuck, and the job stays queued
 	pause    = 30 * time.Minute
+	yield    = 2 * time.Second // until it is looked again whether another slice is still in doubt
+	doubtMax = 2 * time.Minute // of another slice that keeps others from queuing; then nobody works on it
 	lookMax  = 6               // times that a job whose queuing is in doubt is looked for, within 16 s, before another is queued
 	soon     = 2 * time.Minute // a vendor that takes a job by then is waited for; else the slice is paused
 )
@@ -65,6 +68,9 @@ type Saver interface {
 	Cursor() string
 	Save(cursor string) error
 	Later(cursor string, wait time.Duration) error
+	// Others returns the cursors of the other slices: what they saved, or what they
+	// left when they were done, which is to be the id of their job.
+	Others() ([]string, error)
 }
 
 // progress is what the ledger knows of a job; JSON in the slice's cursor.
@@ -111,6 +117,11 @@ func (p *progress) post(ctx context.Context, out Saver, q Queue) error {
 	if err := out.Save(p.text()); err != nil {
 		return err
 	}
+	// Looked for after that was saved: of two slices that are about to queue at least
+	// one sees the other.
+	if _, doubt, err := others(out); err != nil || doubt {
+		return cmp.Or(err, out.Later("", yield))
+	}
 	id, err := q.Post(ctx)
 	until, _ := fault.Until(err)
 	switch {
@@ -122,6 +133,31 @@ func (p *progress) post(ctx context.Context, out Saver, q Queue) error {
 		return out.Later("", time.Until(until))
 	}
 	return errors.Join(err, out.Save("")) // nothing was queued: forget that we wanted to
+}
+
+// others returns the jobs of other slices, which are not ours, and whether one of them
+// is in doubt: a job queued now would look like its own.
+func others(out Saver) (taken []string, doubt bool, err error) {
+	cursors, err := out.Others()
+	for _, c := range cursors {
+		var p progress
+		switch {
+		case json.Unmarshal([]byte(c), &p) != nil:
+			taken = append(taken, c)
+		case p.ID != "":
+			taken = append(taken, p.ID)
+		default:
+			doubt = doubt || time.Since(p.Asked) < doubtMax
+		}
+	}
+	return taken, doubt, err
+}
+
+// ID is the job that a cursor names, "" where it names none.
+func ID(cursor string) string {
+	var p progress
+	_ = json.Unmarshal([]byte(cursor), &p) // a cursor that is no job's names none
+	return p.ID
 }
 
 // take notes the id. The ids before it are of no more use.
@@ -137,7 +173,11 @@ func (p *progress) find(ctx context.Context, out Saver, q Queue) error {
 	if err != nil {
 		return err
 	}
-	fresh := slices.DeleteFunc(now, func(id string) bool { return slices.Contains(p.Before, id) })
+	taken, _, err := others(out)
+	if err != nil {
+		return err
+	}
+	fresh := slices.DeleteFunc(now, func(id string) bool { return id == "" || slices.Contains(p.Before, id) || slices.Contains(taken, id) })
 	switch {
 	case len(fresh) == 1:
 		return p.take(out, fresh[0])

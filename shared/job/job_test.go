@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -24,7 +25,10 @@ type ledger struct {
 	cursor string
 	wait   time.Duration
 	kill   func() bool
+	others []string
 }
+
+func (l *ledger) Others() ([]string, error) { return l.others, nil }
 
 func (l *ledger) Cursor() string { return l.cursor }
 
@@ -60,7 +64,7 @@ func (v *vendor) Jobs(context.Context) ([]string, error) {
 		v.hidden--
 		return v.appears, nil
 	}
-	return v.ids, nil
+	return slices.Clone(v.ids), nil
 }
 
 func (v *vendor) Post(context.Context) (string, error) {
@@ -154,6 +158,40 @@ func TestNothingWasQueued(t *testing.T) {
 	id, invocations, err := run(t.Context(), &ledger{}, v)
 	if err != nil || id != "job1" || invocations < 5 {
 		t.Errorf("got %s after %d invocations, %v", id, invocations, err)
+	}
+}
+
+// While one slice looks for its job no other queues one, and what others queued is
+// never taken for its own.
+func TestOthers(t *testing.T) {
+	v := &vendor{}
+	v.post = func(id string) error { return errors.Join(errKilled) } // nothing was queued
+	first := &ledger{}
+	if _, err := job.Do(t.Context(), first, v); !errors.Is(err, errKilled) {
+		t.Fatal(err)
+	}
+	v.post = func(id string) error {
+		v.ids = append(v.ids, id)
+		return rest.ErrUnknown
+	}
+	first.kill = func() bool { return len(v.ids) > 0 } // the intention is saved, the job is not
+	if _, err := job.Do(t.Context(), first, v); !errors.Is(err, errKilled) {
+		t.Fatal(err)
+	}
+	v.ids, v.post, first.kill = nil, nil, nil // it never reached the vendor
+	second := &ledger{others: []string{first.cursor}}
+	if _, err := job.Do(t.Context(), second, v); !errors.Is(err, errLater) || second.cursor != "" || len(v.ids) != 0 {
+		t.Errorf("while another is in doubt: %v, cursor %q, jobs %v; want to come again, with nothing queued", err, second.cursor, v.ids)
+	}
+	second.others = []string{"job9"} // done
+	if id, err := job.Do(t.Context(), second, v); err != nil || id != "job1" {
+		t.Fatalf("got %s, %v", id, err)
+	}
+	for _, cursor := range []string{second.cursor, job.ID(second.cursor)} { // under way, and done
+		l := &ledger{cursor: first.cursor, others: []string{cursor}}
+		if id, _, err := run(t.Context(), l, v); err != nil || id == "job1" {
+			t.Errorf("the other's cursor is %q: got %s, %v; want a job of its own", cursor, id, err)
+		}
 	}
 }
 

@@ -3,6 +3,8 @@ package load
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/millrace-data/millrace/shared/fault"
@@ -14,7 +16,11 @@ import (
 // judge measures the staged rows, judges every rule, and takes quarantined rows
 // out. refusal says why the slice must not be loaded, nil where it may.
 func judge(ctx context.Context, s *warehouse.Staging, m *stage.Manifest) (checks []gate.Check, refusal, err error) {
-	rows, measures, err := s.Measure(ctx, m.Rules)
+	rules := slices.Clone(m.Rules)
+	for _, column := range slices.Sorted(maps.Keys(m.Sums)) {
+		rules = append(rules, gate.Reconcile(column, m.Sums[column]))
+	}
+	rows, measures, err := s.Measure(ctx, rules)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -23,7 +29,7 @@ func judge(ctx context.Context, s *warehouse.Staging, m *stage.Manifest) (checks
 	}
 	checks = append(evidence(m), gate.Balance(m.RowsSource, m.RowsStaged, m.RowsRejected))
 	var quarantine, after []gate.Rule
-	for i, r := range m.Rules {
+	for i, r := range rules {
 		if r.Kind == gate.MaxRejects {
 			after = append(after, r)
 			continue

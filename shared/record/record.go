@@ -86,6 +86,7 @@ type Table struct {
 	File      bool     `json:"file,omitempty"`   // has _source and _row
 	Open      bool     `json:"open,omitempty"`   // undeclared fields become text columns, instead of going to _extra
 	Newest    string   `json:"newest,omitempty"` // of a merge, a column name: of two rows with one key the greater wins, whichever comes last
+	Pass      bool     `json:"pass,omitempty"`   // rows that were rejected do not hold the mark: the table does without them
 	Gone      *Gone    `json:"gone,omitempty"`   // rows that go because another table names them
 }
 

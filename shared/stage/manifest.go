@@ -52,13 +52,14 @@ type Manifest struct {
 	RowsRejected int64  `json:"rows_rejected"`
 	Bytes        int64  `json:"bytes"` // compressed, of Parts
 
-	Pages    int64    `json:"pages,omitempty"`
-	Requests int64    `json:"requests,omitempty"`
-	Retries  int64    `json:"retries,omitempty"`
-	Cursor   string   `json:"cursor,omitempty"`   // the vendor's, stored with the mark
-	Expected *int64   `json:"expected,omitempty"` // the source's own count of rows
-	Warnings []string `json:"warnings,omitempty"`
-	Drift    Drift    `json:"drift,omitzero"`
+	Pages    int64             `json:"pages,omitempty"`
+	Requests int64             `json:"requests,omitempty"`
+	Retries  int64             `json:"retries,omitempty"`
+	Cursor   string            `json:"cursor,omitempty"`   // the vendor's, stored with the mark
+	Expected *int64            `json:"expected,omitempty"` // the source's own count of rows
+	Sums     map[string]string `json:"sums,omitempty"`     // the source's own totals by column, decimal text
+	Warnings []string          `json:"warnings,omitempty"`
+	Drift    Drift             `json:"drift,omitzero"`
 
 	CreatedAt time.Time `json:"created_at"`
 	Digest    string    `json:"digest"` // hex SHA-256 over the parts' digests, the totals and the table

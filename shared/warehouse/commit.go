@@ -4,12 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"time"
 
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/gate"
 	"github.com/millrace-data/millrace/shared/record"
-	"github.com/millrace-data/millrace/shared/span"
 )
 
 // Result is what a commit did.
@@ -83,7 +81,7 @@ func (s *Staging) transact(ctx context.Context, checks []gate.Check, state strin
 		res.Slice, err = sliceRow(ctx, tx, s.l.Slice.Function, s.l.Slice.Table, s.l.Slice.ID)
 	}
 	if err == nil {
-		res.Mark, err = s.mark(ctx, tx)
+		res.Mark, err = remark(ctx, tx, s.l.Slice, s.l.Table.Pass, s.l.Now)
 	}
 	if err == nil {
 		err = tx.Commit()
@@ -140,8 +138,8 @@ func (s *Staging) write(ctx context.Context, tx *sql.Tx, checks []gate.Check, st
 		}
 	}
 	for _, c := range checks {
-		_, err := tx.ExecContext(ctx, `INSERT INTO "millrace"."checks" ("function", "table_name", "slice", "fence", "rule", "observed", "expected", "verdict", "checked_at") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			s.l.Slice.Function, s.l.Slice.Table, s.l.Slice.ID, s.l.Slice.Fence, c.Rule, c.Observed, c.Expected, string(c.Verdict), s.l.Now)
+		_, err := tx.ExecContext(ctx, `INSERT INTO "millrace"."checks" ("function", "table_name", "slice", "fence", "rule", "observed", "expected", "verdict", "checked_at", "value") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			s.l.Slice.Function, s.l.Slice.Table, s.l.Slice.ID, s.l.Slice.Fence, c.Rule, c.Observed, c.Expected, string(c.Verdict), s.l.Now, nullText(c.Value))
 		if err != nil {
 			return fmt.Errorf("checks: %w", err)
 		}
@@ -193,53 +191,4 @@ func (s *Staging) inbox(ctx context.Context, tx *sql.Tx) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO "millrace"."inbox" ("event", "consumer", "seen_at") SELECT ?, 'load', ? WHERE NOT EXISTS (SELECT 1 FROM "millrace"."inbox" WHERE "event" = ? AND "consumer" = 'load')`,
 		s.l.Event, s.l.Now, s.l.Event)
 	return err
-}
-
-// mark derives the table's mark from the committed slices and stores it. Windows:
-// the end of the contiguous prefix from where the live slices begin. Scans: the
-// start of the newest one, with the vendor's cursor it left. Objects have none.
-func (s *Staging) mark(ctx context.Context, tx *sql.Tx) (m Mark, err error) {
-	l := s.l.Slice
-	rows, err := tx.QueryContext(ctx, `SELECT "purpose", "range_from", "range_to", "loaded_at", "vendor_cursor" FROM `+slicesTable+
-		` WHERE "function" = ? AND "table_name" = ? AND "range_to" IS NOT NULL AND "purpose" <> 'resync' ORDER BY "range_to", "loaded_at"`, l.Function, l.Table)
-	if err != nil {
-		return m, err
-	}
-	defer rows.Close()
-	var base, scan time.Time
-	var covered []span.Span
-	for rows.Next() {
-		var r Slice
-		if err := rows.Scan(text{&r.Purpose}, at{&r.From}, at{&r.To}, at{&r.LoadedAt}, text{&r.VendorCursor}); err != nil {
-			return m, err
-		}
-		if r.window() && r.Purpose == "live" && (base.IsZero() || r.From.Before(base)) {
-			base = r.From
-		}
-		if r.LoadedAt.IsZero() {
-			continue
-		}
-		if r.window() {
-			covered = append(covered, span.Span{From: r.From, To: r.To})
-		} else {
-			scan = r.To
-			if r.VendorCursor != "" {
-				m.Cursor = r.VendorCursor
-			}
-		}
-	}
-	if m.At = scan; !base.IsZero() {
-		if m.At = span.Prefix(base, covered); m.At.Equal(base) {
-			m.At = time.Time{}
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return m, err
-	}
-	res, err := tx.ExecContext(ctx, `UPDATE "millrace"."marks" SET "mark" = ?, "cursor" = ?, "updated_at" = ? WHERE "function" = ? AND "table_name" = ?`,
-		nullTime(m.At), nullText(m.Cursor), s.l.Now, l.Function, l.Table)
-	if err = one(res, err, errNone); err == errNone {
-		_, err = tx.ExecContext(ctx, `INSERT INTO "millrace"."marks" ("function", "table_name", "mark", "cursor", "updated_at") VALUES (?, ?, ?, ?, ?)`, l.Function, l.Table, nullTime(m.At), nullText(m.Cursor), s.l.Now)
-	}
-	return m, err
 }

@@ -22,7 +22,7 @@ var control = []record.Table{
 		"started_at timestamp", "took_ms integer", "error_kind text", "error text")},
 	{Schema: controlSchema, Name: "checks", Columns: columns(
 		"function text", "table_name text", "slice text", "fence integer", "rule text", "observed text",
-		"expected text", "verdict text", "checked_at timestamp")},
+		"expected text", "verdict text", "checked_at timestamp", "value text")},
 	{Schema: controlSchema, Name: "rejects", Columns: columns(
 		"reject text", "function text", "table_name text", "slice text", "row json", "reason text", "rule text",
 		"first_seen timestamp", "last_seen timestamp", "attempts integer", "state text")},

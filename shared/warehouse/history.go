@@ -30,12 +30,16 @@ func (s *Staging) history(ctx context.Context, tx *sql.Tx) error {
 	keys := strings.Join(quoteAll(s.l.Table.Key), ", ")
 	later := fmt.Sprintf(`("_valid_to" IS NULL OR "_valid_to" >= %s)`, now)
 	mine := fmt.Sprintf(`SELECT %s FROM %s UNION SELECT %s FROM %s WHERE "_slice" = ? AND "_valid_from" = %s`, keys, quote(stagedTable), keys, s.name(), now)
+	known := []any{s.l.Slice.ID}
+	if s.adds { // what else the slice said stays as it is
+		mine, known = fmt.Sprintf(`SELECT %s FROM %s`, keys, quote(stagedTable)), nil
+	}
 	for _, q := range []struct {
 		sql  string
 		args []any
 	}{
 		{fmt.Sprintf("INSERT INTO %s (%s) SELECT t.* FROM (SELECT %s FROM %s WHERE %s) AS t JOIN (%s) AS k ON %s",
-			versions, list, list, s.name(), later, mine, equal("t", "=", "k", s.l.Table.Key)), []any{s.l.Slice.ID}},
+			versions, list, list, s.name(), later, mine, equal("t", "=", "k", s.l.Table.Key)), known},
 		{fmt.Sprintf("DELETE FROM %s WHERE %s AND EXISTS (SELECT 1 FROM %s AS v WHERE %s)",
 			s.name(), later, versions, equal(s.name().String(), "=", "v", s.l.Table.Key)), nil},
 		{fmt.Sprintf("INSERT INTO %s (%s) %s", s.name(), list, s.layout(s.sightings(before, after))), args},
@@ -50,7 +54,10 @@ func (s *Staging) history(ctx context.Context, tx *sql.Tx) error {
 // asOf is when the rows of a slice were true: the end of its window or the time of
 // its scan; an object's rows since they were loaded.
 func (s *Staging) asOf() time.Time {
-	if s.l.Slice.To.IsZero() {
+	switch {
+	case s.l.Slice.To.IsZero() && s.adds:
+		return s.l.Slice.LoadedAt
+	case s.l.Slice.To.IsZero():
 		return s.l.Now
 	}
 	return s.l.Slice.To

@@ -41,10 +41,9 @@ func (s *Staging) quarantine(ctx context.Context, rules []gate.Rule) (n int64, e
 		if err != nil {
 			return 0, err
 		}
-		sel, args := s.repeated(r), []any(nil)
-		if r.Kind != gate.Unique {
-			p, a := s.predicate(r)
-			sel, args = fmt.Sprintf(`SELECT %s AS "line", FALSE AS "same" FROM %s WHERE %s`, seq(s.l.Table), quote(stagedTable), p), a
+		sel, args, e := s.offenders(ctx, r)
+		if err = e; err != nil || sel == "" {
+			continue
 		}
 		_, err = s.conn.ExecContext(ctx, fmt.Sprintf(`INSERT INTO %[1]s ("line", "rule", "same") SELECT r."line", ?, r."same" FROM (%[2]s) AS r WHERE r."line" NOT IN (SELECT "line" FROM %[1]s)`, quote(badTable), sel),
 			append([]any{r.Name}, args...)...)
@@ -53,6 +52,22 @@ func (s *Staging) quarantine(ctx context.Context, rules []gate.Rule) (n int64, e
 		err = s.conn.QueryRowContext(ctx, "SELECT count(*) FROM "+quote(badTable)).Scan(whole{&n})
 	}
 	return n, err
+}
+
+// offenders selects the line numbers of the rows that break a rule; "" where none
+// can be told.
+func (s *Staging) offenders(ctx context.Context, r gate.Rule) (sel string, args []any, err error) {
+	if r.Kind == gate.Unique {
+		return s.repeated(r), nil, nil
+	}
+	p, args := s.predicate(r)
+	if r.Kind == gate.RefersKind {
+		p, _, err = s.refers(ctx, r)
+	}
+	if err != nil || p == "" {
+		return "", nil, err
+	}
+	return fmt.Sprintf(`SELECT s.%s AS "line", FALSE AS "same" FROM %s AS s WHERE %s`, seq(s.l.Table), quote(stagedTable), p), args, nil
 }
 
 // repeated selects the rows that share a key with one staged later (or, where the

@@ -31,6 +31,7 @@ type Staging struct {
 	bad  int64 // rows that Quarantine took out
 
 	named bool // both tables of Table.Gone are there
+	adds  bool // the rows are added to those that the slice has
 }
 
 // The temporary tables of a Staging. All are created before its transaction
@@ -72,8 +73,8 @@ func (s *Staging) Close() error {
 	return s.conn.Close()
 }
 
-// Measure counts what each rule wants to know, all but the unique ones in one
-// scan of the staged rows. The measures are in the order of the rules; Rows is
+// Measure counts what each rule wants to know, all but unique and refers in one
+// scan of the staged rows. Rules of history are answered from the ledger. The measures are in the order of the rules; Rows is
 // always the number of staged rows.
 func (s *Staging) Measure(ctx context.Context, rules []gate.Rule) (rows int64, out []gate.Measure, err error) {
 	out = make([]gate.Measure, len(rules))
@@ -83,6 +84,13 @@ func (s *Staging) Measure(ctx context.Context, rules []gate.Rule) (rows int64, o
 			exprs, args = append(exprs, "coalesce(sum(CASE WHEN "+p+" THEN 1 ELSE 0 END), 0)"), append(args, a...)
 			dest = append(dest, count{&out[i].Bad})
 		}
+		expr, to, err := s.look(r, &out[i])
+		if err != nil {
+			return 0, nil, err
+		}
+		if expr != "" {
+			exprs, dest = append(exprs, expr), append(dest, to)
+		}
 	}
 	q := "SELECT " + strings.Join(exprs, ", ") + " FROM " + quote(stagedTable)
 	if err := s.conn.QueryRowContext(ctx, q, args...).Scan(dest...); err != nil {
@@ -90,6 +98,9 @@ func (s *Staging) Measure(ctx context.Context, rules []gate.Rule) (rows int64, o
 	}
 	for i, r := range rules {
 		out[i].Rows = rows
+		if err := s.beyond(ctx, r, &out[i]); err != nil {
+			return 0, nil, s.w.fail(err, "measure %s of slice %s", r.Name, s.l.Slice.ID)
+		}
 		if r.Kind == gate.Unique && rows > 0 {
 			key := strings.Join(quoteAll(r.Columns), ", ")
 			q := fmt.Sprintf("SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM %s GROUP BY %s) AS g WHERE n > 1", quote(stagedTable), key)

@@ -124,6 +124,9 @@ func (w *Warehouse) swap(ctx context.Context, tx *sql.Tx, r Resync, d Difference
 			return err
 		}
 	}
+	if _, err := remark(ctx, tx, Slice{Function: r.Function, Table: r.Ledger}, r.Table.Pass, r.Now); err != nil {
+		return err
+	}
 	r.point("in_swap_before_commit")
 	return writeResync(ctx, tx, r, d, Swapped, nil)
 }
@@ -154,8 +157,7 @@ func takeover(r Resync) []bound {
 		{`UPDATE ` + slicesTable + ` SET "state" = CASE WHEN "state" IN ('extracting', 'staged') THEN 'planned' ELSE "state" END, "lease_until" = NULL, "cursor" = NULL, "vendor_cursor" = NULL, "manifest" = NULL, "digest" = NULL,
  "rows_source" = 0, "rows_staged" = 0, "rows_rejected" = 0, "rows_loaded" = 0, "updated_at" = ?` + mine, join([]any{r.Now}, live)},
 		move("slices"),
-		{`DELETE FROM "millrace"."marks"` + mine, live},
-		move("marks"),
+		{`DELETE FROM "millrace"."marks"` + mine, shadow},
 		// Rejects that came again are open again; the others went through.
 		{`UPDATE "millrace"."rejects" SET "last_seen" = ?, "state" = CASE WHEN "reject" IN (SELECT s."reject" FROM "millrace"."rejects" AS s` + mine + ` AND s."state" = 'open') THEN 'open' ELSE 'replayed' END` + mine + ` AND "state" IN ('open', 'replayed')`,
 			join([]any{r.Now}, shadow, live)},

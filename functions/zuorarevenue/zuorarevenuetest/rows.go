@@ -85,7 +85,7 @@ type maker struct {
 	columns []string
 	kinds   []byte // of each column: how its cells are made
 	days    []string
-	updated int    // index of incr_updt_dt
+	updated int // index of incr_updt_dt
 }
 
 func (s *Server) maker(v *view, version int) *maker {

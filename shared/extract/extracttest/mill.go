@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,6 +41,10 @@ type Mill struct {
 	Loads     []load.Outcome
 
 	Deadline time.Duration // of one invocation; 0 = none
+	Stop     bool          // interrupt every invocation at its first page boundary, and go on in another
+
+	mu    sync.Mutex // of what engines publish, which tests may do from several goroutines
+	Stops int        // invocations that Stop interrupted
 }
 
 // Open opens a mill in dir, which may be one that an earlier Mill used.
@@ -60,7 +65,7 @@ func Open(ctx context.Context, dir string, lookup env.Lookup) (*Mill, error) {
 	m := &Mill{Warehouse: w}
 	m.Stage = stage.New(b, stage.Options{Name: "stage", Scratch: scratch,
 		Local:   func(key string) string { return filepath.Join(bucket, filepath.FromSlash(key)) },
-		Arrived: func(_ context.Context, key string) error { m.Arrivals = append(m.Arrivals, key); return nil }})
+		Arrived: func(_ context.Context, key string) error { m.arrive(key); return nil }})
 	log := slog.New(slog.DiscardHandler)
 	m.Extract = &extract.Engine{Warehouse: w, Stage: m.Stage, Chain: m, Log: log, Env: lookup, Scratch: scratch, Owner: "test"}
 	m.Load = &load.Engine{Warehouse: w, Stage: m.Stage, Chain: m, Log: log, Now: time.Now}
@@ -78,8 +83,16 @@ func New(t testing.TB, lookup env.Lookup) *Mill {
 	return m
 }
 
+func (m *Mill) arrive(key string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.Arrivals = append(m.Arrivals, key)
+}
+
 // Publish queues a message.
 func (m *Mill) Publish(_ context.Context, msg chain.Message) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if msg.Topic == chain.TopicLoaded {
 		m.Loaded = append(m.Loaded, msg)
 	} else {
@@ -124,9 +137,36 @@ func (m *Mill) read(ctx context.Context, f *extract.Function, msg chain.Message)
 		ctx, cancel = context.WithTimeout(ctx, m.Deadline)
 		defer cancel()
 	}
+	if m.Stop {
+		return m.stopping(ctx, f, msg)
+	}
 	o, err := m.Extract.Handle(ctx, f, msg)
 	m.Outcomes = append(m.Outcomes, o)
 	return err
+}
+
+// stopping reads a slice over as many invocations as it has pages. One without a
+// page ends it: it made no progress, or is done.
+func (m *Mill) stopping(ctx context.Context, f *extract.Function, msg chain.Message) error {
+	point := m.Extract.Point
+	defer func() { m.Extract.Point = point }()
+	for {
+		one, cancel := context.WithCancel(ctx)
+		stopped := false
+		m.Extract.Point = func(name string) {
+			if name == "after_page" {
+				stopped = true
+				cancel()
+			}
+		}
+		o, err := m.Extract.Handle(one, f, msg)
+		cancel()
+		m.Outcomes = append(m.Outcomes, o)
+		if err != nil || !stopped || o.State != warehouse.Planned {
+			return err
+		}
+		m.Stops++
+	}
 }
 
 // Rows runs a query and returns its rows, each as the texts of its columns joined

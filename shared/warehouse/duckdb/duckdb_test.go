@@ -150,3 +150,20 @@ func TestReplaceKeepsComments(t *testing.T) {
 		t.Errorf("comments are %q and %q", doc, id)
 	}
 }
+
+// A file of an older Millrace gets the columns that its control tables lack.
+func TestOldFileIsUpgraded(t *testing.T) {
+	o := duckdb.Options{Path: filepath.Join(t.TempDir(), "w.duckdb")}
+	for range 2 {
+		w, err := duckdb.Open(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.DB().ExecContext(t.Context(), `ALTER TABLE "millrace"."checks" DROP COLUMN "value"`); err != nil {
+			t.Errorf("the column is not there: %v", err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

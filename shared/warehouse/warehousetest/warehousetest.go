@@ -27,7 +27,7 @@ func Run(t *testing.T, open func(t *testing.T) *warehouse.Warehouse) {
 		tests []property
 	}{
 		{"schema", schemaTests}, {"values", valueTests}, {"ledger", ledgerTests}, {"modes", modeTests}, {"newest", newestTests}, {"history", historyTests},
-		{"commit", commitTests}, {"crash", crashTests}, {"gate", gateTests}, {"rejects", rejectTests}, {"marks", markTests},
+		{"commit", commitTests}, {"crash", crashTests}, {"gate", gateTests}, {"past", pastTests}, {"rejects", rejectTests}, {"replay", replayTests}, {"marks", markTests},
 		{"resync", resyncTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
