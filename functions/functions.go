@@ -9,6 +9,7 @@ package functions
 import (
 	"strings"
 
+	"github.com/millrace-data/millrace/functions/adaptive"
 	"github.com/millrace-data/millrace/functions/clari"
 	"github.com/millrace-data/millrace/functions/ociusage"
 	"github.com/millrace-data/millrace/functions/thoughtindustries"
@@ -20,6 +21,7 @@ import (
 // All are the connectors of this build.
 var All = []*extract.Function{
 	clari.Function,
+	adaptive.Function,
 	thoughtindustries.Function,
 	ociusage.Function,
 	zuorarevenue.Function,

@@ -47,6 +47,8 @@ func TestShapes(t *testing.T) {
 		"full pages, 204":                {zuorarevenuetest.Options{PastEnd: zuorarevenuetest.PastEnd204}, 30, 4},
 		"full pages, not cached":         {zuorarevenuetest.Options{PastEnd: zuorarevenuetest.PastEndNotCached}, 30, 3 + 12},
 		"full pages, a bare status":      {zuorarevenuetest.Options{PastEnd: zuorarevenuetest.PastEndNotCached, BareStatus: true}, 30, 3 + 12},
+		"full pages, none":               {zuorarevenuetest.Options{PastEnd: zuorarevenuetest.PastEndEmpty}, 30, 4},
+		"full pages, none, header once":  {zuorarevenuetest.Options{PastEnd: zuorarevenuetest.PastEndEmpty, HeaderOnce: true}, 30, 4},
 		"id twice":                       {zuorarevenuetest.Options{Columns: map[string][]string{"BI3_MJE": {"je_line_id", "x", "x", "incr_updt_dt"}}}, 3, 1},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -108,7 +108,7 @@ func (e *Engine) settled(ctx context.Context, f *Function, s Slice, o *Outcome) 
 	switch {
 	case row.Attempt > s.Attempt && (row.State == warehouse.Loaded || row.State == warehouse.Refused || row.State == warehouse.Failed):
 		return true, nil
-	case row.State == warehouse.Paused && time.Now().Before(row.Until):
+	case row.State == warehouse.Paused && time.Now().Before(row.Until) && s.Now.Before(row.Until): // a run may be made for a later time
 		o.State, o.Until = warehouse.Paused, row.Until
 		o.Err = fault.LimitedUntil(row.Until, "%s", row.Error)
 		return true, nil

@@ -113,6 +113,50 @@ func TestSaveSurvives(t *testing.T) {
 	}
 }
 
+// A slice sees what the others have saved, and what they left when they were read.
+func TestOthers(t *testing.T) {
+	v := &scripted{tables: []extract.Table{letters("letters", record.Merge)}, objects: object("a", "b", "c", "d")}
+	var got [][]string
+	v.read = func(_ context.Context, s extract.Slice, out *extract.Out) error {
+		switch s.ID {
+		case "a":
+			return errors.Join(out.Save("job a"), errors.New("killed"))
+		case "b":
+			out.SetCursor("job b")
+		case "d":
+			others, err := out.Others()
+			got = append(got, others)
+			return errors.Join(out.Save("job d"), err)
+		}
+		return rows(out, s.ID)
+	}
+	m := extracttest.New(t, env.Map(nil))
+	v.run(t, m)
+	v.run(t, m)
+	if diff := cmp.Diff([][]string{{"job a", "job b"}}, got); diff != "" {
+		t.Errorf("seen by d (-want +got):\n%s", diff)
+	}
+}
+
+// A pause keeps runs away until its end, by the present or by the clock of the run.
+func TestPauseAndClock(t *testing.T) {
+	v := &scripted{tables: []extract.Table{letters("letters", record.Merge)}, objects: object("o")}
+	reads := 0
+	v.read = func(context.Context, extract.Slice, *extract.Out) error {
+		reads++
+		return fault.LimitedUntil(time.Now().Add(time.Hour), "the quota is used up")
+	}
+	m := extracttest.New(t, env.Map(nil))
+	for i, at := range []time.Time{now, now, time.Now().Add(2 * time.Hour)} {
+		if err := m.Run(t.Context(), v.function(), extract.Request{Now: at}); err != nil {
+			t.Fatal(err)
+		}
+		if want := []int{1, 1, 2}[i]; reads != want {
+			t.Errorf("run %d: read %d times, want %d", i, reads, want)
+		}
+	}
+}
+
 // A continuation says when it may come.
 func TestLaterWaits(t *testing.T) {
 	v := &scripted{tables: []extract.Table{letters("letters", record.Merge)}, objects: object("o")}

@@ -47,6 +47,11 @@ func (e *Engine) Tick(ctx context.Context, f *Function, r Request) ([]Slice, err
 		if err != nil {
 			return nil, err
 		}
+		if len(due) == 0 { // a table with nothing in it is a table all the same
+			if err := e.skeleton(ctx, append(beside(all, t), t)); err != nil {
+				return nil, err
+			}
+		}
 		for _, s := range due {
 			rows = append(rows, s.row())
 			for _, b := range beside(all, t) {
@@ -73,6 +78,16 @@ func (e *Engine) publish(ctx context.Context, s Slice, notBefore time.Time) erro
 	}
 	return e.Chain.Publish(ctx, chain.Message{Topic: chain.TopicSlices, Data: body, NotBefore: notBefore,
 		Attributes: map[string]string{"function": s.Function, "table": s.Table}})
+}
+
+// skeleton makes the tables that are not there yet.
+func (e *Engine) skeleton(ctx context.Context, tables []Table) error {
+	for _, t := range tables {
+		if _, err := e.Warehouse.Ensure(ctx, t.Table); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // asked are the tables that have slices of their own, of those that a request

@@ -178,6 +178,8 @@ func (s *Server) pastEnd(t *task) (int, string) {
 	switch s.o.PastEnd {
 	case PastEnd204:
 		return http.StatusNoContent, ""
+	case PastEndEmpty:
+		return http.StatusOK, ""
 	case PastEndNotCached:
 		return http.StatusBadRequest, NotCached
 	}

@@ -43,6 +43,7 @@ const (
 	PastEnd404       PastEnd = iota // 404, whose body says how many pages and rows there are
 	PastEnd204                      // 204
 	PastEndNotCached                // 400, as for a page that is to come
+	PastEndEmpty                    // 200, a page without rows
 )
 
 // Options say what the tenant holds and how it behaves. The zero value has 30 rows
