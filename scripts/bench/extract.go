@@ -30,9 +30,17 @@ func (m *mailbox) Publish(_ context.Context, msg chain.Message) error {
 	return nil
 }
 
-// extractOnly runs the first hop alone, as a cloud does in a function of its own:
+// hop is the first hop of a function.
+type hop struct {
+	function *extract.Function
+	env      map[string]string
+	request  extract.Request
+	workers  int
+}
+
+// read runs the hop alone, as a cloud does in a function of its own:
 // vendor to manifests. The ledger is a DuckDB of 32 MiB, which is in the peak.
-func extractOnly(ctx context.Context, url, home string, r extract.Request, workers int) (int64, error) {
+func (h hop) read(ctx context.Context, home string) (int64, error) {
 	bucket := filepath.Join(home, "stage")
 	b, err := fileblob.OpenBucket(bucket, &fileblob.Options{CreateDir: true, NoTempDir: true, Metadata: fileblob.MetadataDontWrite})
 	if err != nil {
@@ -46,19 +54,18 @@ func extractOnly(ctx context.Context, url, home string, r extract.Request, worke
 	defer w.Close()
 	var box mailbox
 	e := &extract.Engine{Warehouse: w, Chain: &box, Log: slog.New(slog.DiscardHandler), Scratch: home, Owner: "bench",
-		Env:   env.Map(map[string]string{"PAYMENTS_BASE_URL": url}),
+		Env:   env.Map(h.env),
 		Stage: stage.New(b, stage.Options{Name: "bench", Scratch: home})}
-	f := payments.Function()
-	if _, err := e.Tick(ctx, f, r); err != nil {
+	if _, err := e.Tick(ctx, h.function, h.request); err != nil {
 		return 0, err
 	}
 	var rows int64
 	var mu sync.Mutex
 	work, ctx := errgroup.WithContext(ctx)
-	work.SetLimit(workers)
+	work.SetLimit(h.workers)
 	for _, msg := range box.messages {
 		work.Go(func() error {
-			o, err := e.Handle(ctx, f, msg)
+			o, err := e.Handle(ctx, h.function, msg)
 			mu.Lock()
 			defer mu.Unlock()
 			rows += o.Rows
@@ -73,9 +80,13 @@ func extractOnly(ctx context.Context, url, home string, r extract.Request, worke
 }
 
 func extractOurs(ctx context.Context, s settings, dir string) (int64, error) {
-	return extractOnly(ctx, s.URL, dir, days(s.Days), s.Workers)
+	return paymentsHop(s.URL, days(s.Days), s.Workers).read(ctx, dir)
 }
 
 func extractPage(ctx context.Context, s settings, dir string) (int64, error) {
-	return extractOnly(ctx, s.URL+"/big", dir, days(1), 1)
+	return paymentsHop(s.URL+"/big", days(1), 1).read(ctx, dir)
+}
+
+func paymentsHop(url string, r extract.Request, workers int) hop {
+	return hop{payments.Function(), map[string]string{"PAYMENTS_BASE_URL": url}, r, workers}
 }
