@@ -40,8 +40,7 @@ type Replayed struct {
 // the rules of rows as they are now, but for those that only warn. Those that pass are loaded
 // beside their slice's rows, the others stay open with the new reason; each slice is
 // one transaction (see [warehouse.Staging.Add]). Columns that may not be null must be
-// there: of a row that was kept as the vendor sent it, what the connector adds is not
-// known here. Rows whose contents were not kept, ragged records, and records of files
+// there. Rows whose contents were not kept, ragged records, and records of files
 // can only be read again, which the reason says.
 func ReplayRejects(ctx context.Context, w *warehouse.Warehouse, r Replay) (out Replayed, err error) {
 	kept, err := w.Open(ctx, r.Function, r.Ledger, r.Slice, r.Rule)

@@ -238,3 +238,19 @@ func TestDrift(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A reject holds what the connector knows beside the row, so that it can be read
+// again once the schema is mended.
+func TestRejectKeepsExtras(t *testing.T) {
+	table := record.Table{Schema: "s", Name: "t", Columns: []record.Column{
+		{Name: "forecast_id", Field: "forecastId", Type: record.Text}, {Name: "n", Field: "n", Type: record.Integer}}}
+	for raw, want := range map[string]string{
+		`{"n":"x"}`:            `{"forecastId":"net \"arr\"","n":"x"}`,
+		`{ "n":1.5,"other":1}`: `{"forecastId":"net \"arr\"","n":1.5,"other":1}`,
+	} {
+		_, rej, err := part.NewEncoder(table).JSON(nil, []byte(raw), part.Field{Column: "forecast_id", Value: `net "arr"`})
+		if err != nil || rej == nil || string(rej.Row) != want {
+			t.Errorf("%s: got %+v, %v; want %s", raw, rej, err, want)
+		}
+	}
+}

@@ -37,10 +37,31 @@ func (e *Encoder) JSON(dst, raw []byte, extra ...Field) ([]byte, *Reject, error)
 		return dst[:start], nil, err
 	}
 	if bad != nil {
-		bad.Row = bytes.ToValidUTF8(raw, []byte("\ufffd")) // a copy; rejects are text
+		bad.Row = e.whole(bytes.ToValidUTF8(raw, []byte("\ufffd")), extra) // a copy; rejects are text
 		return dst[:start], bad, nil
 	}
 	return finish(dst, start), nil, nil
+}
+
+// whole is a rejected object with what the connector knows beside it, under the names
+// by which it is read again.
+func (e *Encoder) whole(raw []byte, extra []Field) []byte {
+	var known []byte
+	for _, f := range extra {
+		if i, ok := e.byName[f.Column]; ok {
+			known, _ = appendQuoted(append(known, memberPrefix(e.columns[i].Field)...), []byte(f.Value))
+		}
+	}
+	open := bytes.IndexByte(raw, '{')
+	if len(known) == 0 || open < 0 {
+		return raw
+	}
+	rest := bytes.TrimLeft(raw[open+1:], " \t\r\n")
+	out := append([]byte{'{'}, known[1:]...)
+	if rest[0] != '}' {
+		out = append(out, ',')
+	}
+	return append(out, rest...)
 }
 
 // members appends the members of the object raw. It reads on after a value that

@@ -35,7 +35,7 @@ type CSVOptions struct {
 // Reject is a row that could not become a line. It counts, is staged beside the
 // parts, and ends in millrace.rejects.
 type Reject struct {
-	Row    []byte // JSON object: the vendor's row as sent, or header → cell; always UTF-8
+	Row    []byte // JSON object: the row as sent and what the connector added to it, or header → cell; always UTF-8
 	Reason string // names the column and its type, never the value
 	Rule   string // one word for counting: the column's type, or cells, duplicate
 }
