@@ -48,6 +48,9 @@ type act struct {
 var acts = []act{
 	{"thoughtindustries", "after_page:400", "between two pages of a slice"},
 	{"ociusage", "in_tx_before_fence:4", "in the middle of a commit to the warehouse"},
+	{"clari", "after_save:4", "right after the vendor queued an export"},
+	{"zuorarevenue", "before_manifest:7", "before a view that was read is announced"},
+	{"adaptive", "after_commit_before_publish:3", "after a commit, before anybody was told"},
 }
 
 func (a *app) demo(ctx context.Context) error {

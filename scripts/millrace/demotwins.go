@@ -8,10 +8,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace-data/millrace/functions/adaptive"
+	"github.com/millrace-data/millrace/functions/adaptive/adaptivetest"
+	"github.com/millrace-data/millrace/functions/clari"
+	"github.com/millrace-data/millrace/functions/clari/claritest"
 	"github.com/millrace-data/millrace/functions/ociusage"
 	"github.com/millrace-data/millrace/functions/ociusage/ociusagetest"
 	"github.com/millrace-data/millrace/functions/thoughtindustries"
 	"github.com/millrace-data/millrace/functions/thoughtindustries/thoughtindustriestest"
+	"github.com/millrace-data/millrace/functions/zuorarevenue"
+	"github.com/millrace-data/millrace/functions/zuorarevenue/zuorarevenuetest"
 	"github.com/millrace-data/millrace/shared/extract"
 	"github.com/millrace-data/millrace/shared/platform/local"
 )
@@ -29,11 +35,11 @@ type demoVendor struct {
 	about    string // in the words of a sentence
 	twin     http.Handler
 	env      func(url string) map[string]string
-	holds    func(table string) (rows int64, amount string) // what a table must have; amount "" where nothing is added up
+	holds    func(table string) (rows int64, amount string) // what a table must have, negative where the twin keeps no books; amount "" where nothing is added up
 }
 
 func openTwins() (*twins, error) {
-	t := &twins{vendors: []*demoVendor{academy(), bills()}}
+	t := &twins{vendors: []*demoVendor{academy(), bills(), sales(), revenue(), planning()}}
 	for _, v := range t.vendors {
 		url, err := t.serve(v.twin)
 		if err != nil {
@@ -75,6 +81,25 @@ func bills() *demoVendor {
 		}}
 }
 
+func sales() *demoVendor {
+	twin := claritest.New(claritest.Options{Seed: 1, Users: 500, Forecasts: []string{"net_arr", "services"}, Now: func() time.Time { return demoNow }})
+	return &demoVendor{function: clari.Function, about: "sales forecasts (Clari)", twin: twin, env: twin.Env,
+		holds: func(table string) (int64, string) { return int64(twin.Count(table)), "" }}
+}
+
+func revenue() *demoVendor {
+	twin := zuorarevenuetest.New(zuorarevenuetest.Options{Seed: 1, Some: 200, Rows: map[string]int{"BI3_RC_SCHD": 25_000, "BI3_RC_LNS": 1500},
+		From: demoFrom.AddDate(-1, 0, 0), To: demoFrom})
+	return &demoVendor{function: zuorarevenue.Function, about: "contracts and revenue schedules (Zuora)", twin: twin, env: zuorarevenuetest.Env,
+		holds: func(table string) (int64, string) { return int64(twin.Count(table)), "" }}
+}
+
+func planning() *demoVendor {
+	twin := adaptivetest.New(adaptivetest.Options{Seed: 1, Accounts: 5, Levels: 50})
+	return &demoVendor{function: adaptive.Function, about: "plans and actuals (Workday Adaptive)", twin: twin, env: twin.Env,
+		holds: func(table string) (int64, string) { return int64(twin.Count(table)), "" }}
+}
+
 func (t *twins) serve(h http.Handler) (url string, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -97,7 +122,7 @@ func (t *twins) rows() (n int64) {
 	for _, v := range t.vendors {
 		for _, table := range v.function.Tables {
 			rows, _ := v.holds(table.Name)
-			n += rows
+			n += max(rows, 0)
 		}
 	}
 	return n
@@ -151,7 +176,9 @@ func (d demo) compare(ctx context.Context) (comparison, error) {
 	for _, v := range d.twins.vendors {
 		for _, table := range v.function.Tables {
 			t := comparedTo{Table: table.FullName()}
-			t.Vendor, t.Sum = v.holds(table.Name)
+			if t.Vendor, t.Sum = v.holds(table.Name); t.Vendor < 0 {
+				continue
+			}
 			if err := w.DB().QueryRowContext(ctx, count(table)).Scan(&t.Loaded, &t.Distinct, &t.LoadedBy); err != nil {
 				return c, fmt.Errorf("count %s: %w", t.Table, err)
 			}
@@ -167,14 +194,19 @@ func (d demo) compare(ctx context.Context) (comparison, error) {
 
 // count is the query for a table's rows, distinct rows and amount.
 func count(t extract.Table) string {
-	distinct, amount := "_source, _row", "''"
-	if !t.File {
-		distinct = strings.Join(t.Key, ", ")
+	distinct, amount := "count(DISTINCT ("+strings.Join(t.Key, ", ")+"))", "''"
+	switch {
+	case t.Name == "reporting":
+		distinct = "count(DISTINCT (version_id, account_code, level_code, period))"
+	case t.File:
+		distinct = "count(DISTINCT (_source, _row))"
+	case len(t.Key) == 0:
+		distinct = "count(*)"
 	}
 	if column := amounts[t.FullName()]; column != "" {
 		amount = fmt.Sprintf("rtrim(rtrim(CAST(sum(%s) AS VARCHAR), '0'), '.')", column)
 	}
-	return fmt.Sprintf(`SELECT count(*), count(DISTINCT (%s)), %s FROM %s`, distinct, amount, t.FullName())
+	return fmt.Sprintf(`SELECT count(*), %s, %s FROM %s`, distinct, amount, t.FullName())
 }
 
 // verdict prints the comparison: the demo's result.

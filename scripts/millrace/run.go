@@ -41,7 +41,8 @@ func (a *app) backfillCommand() *cobra.Command {
 	var q ask
 	c := &cobra.Command{Use: "backfill FUNCTION --from D --to D", Short: "Read a time again, or a time before the first run", Args: cobra.ExactArgs(1),
 		Long: `Read the slices of a time again, or for the first time. Rows that are there are
-replaced slice by slice. A mark never moves back; it moves on where a gap closes.
+replaced slice by slice. A mark moves on where a gap closes, and back only where a
+slice that is read again leaves rejects.
 
 Dates are UTC days (2026-01-31) or RFC 3339 times; --to is exclusive.`,
 		RunE: func(c *cobra.Command, args []string) error {
