@@ -59,7 +59,7 @@ func (e envelope) failed() error {
 
 // errRefused is part of the error of a call that Adaptive understood and refused.
 // Nobody knows a key that passes by itself.
-var errRefused = errors.New("Adaptive refuses the call")
+var errRefused = errors.New("the instance refuses the call")
 
 // whole is nil for an answer that says that it is complete.
 func (e envelope) whole() error {

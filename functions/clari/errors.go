@@ -16,7 +16,7 @@ import (
 
 var (
 	errQuarter = errors.New("wrong quarter")
-	errLost    = errors.New("Clari does not know the job, or says that it is somebody else's")
+	errLost    = errors.New("the vendor does not know the job, or says that it is somebody else's")
 	errType    = errors.New("this tenant does not export one of the types that were asked for")
 )
 
