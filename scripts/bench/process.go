@@ -71,6 +71,7 @@ func serve(s settings, parent io.Reader, out io.Writer) error {
 	}
 	mux.Handle("/n/", bucket)
 	mux.Handle(zuoraPath+"/", http.StripPrefix(zuoraPath, tenant(s.Rows)))
+	mux.Handle("/v4/", organisation(s.Rows))
 	mux.Handle("/api/", instance(s.Rows))
 	mux.Handle("/big/", http.StripPrefix("/big", paymentstest.Handler(bigVendor(s))))
 	srv := &http.Server{Handler: mux}

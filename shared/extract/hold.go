@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/part"
 	"github.com/millrace-data/millrace/shared/record"
@@ -124,7 +122,7 @@ func (o *Out) Keep(ctx context.Context, name string, r io.Reader) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		z, err := zstd.NewWriter(pw, zstd.WithEncoderConcurrency(1))
+		z, err := part.Compress(pw)
 		if err == nil {
 			_, err = io.Copy(z, r)
 		}

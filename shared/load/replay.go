@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/gate"
 	"github.com/millrace-data/millrace/shared/part"
@@ -212,7 +210,7 @@ func (b *batch) write() (name string, err error) {
 	if err != nil {
 		return "", fault.New(fault.Invalid, "scratch for a replay: %w", err)
 	}
-	z, err := zstd.NewWriter(f)
+	z, err := part.Compress(f)
 	if err == nil {
 		_, err = z.Write(b.lines)
 		err = errors.Join(err, z.Close())

@@ -99,15 +99,20 @@ func (w *Writer) begin() (err error) {
 		w.zstd.Reset(w.open)
 		return nil
 	}
-	w.zstd, err = zstd.NewWriter(w.open,
+	if w.zstd, err = Compress(w.open); err != nil {
+		return w.fail(err)
+	}
+	return nil
+}
+
+// Compress returns a compressor in a few MiB of memory, where the library's own
+// defaults take tens. Close ends the document, and leaves to open.
+func Compress(to io.Writer) (*zstd.Encoder, error) {
+	return zstd.NewWriter(to,
 		zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithWindowSize(zstdWindow),
 		zstd.WithLowerEncoderMem(true),
 		zstd.WithEncoderConcurrency(2)) // 2: compress a block while the next one fills
-	if err != nil {
-		return w.fail(err)
-	}
-	return nil
 }
 
 // Pending returns the lines and the uncompressed bytes in the open part.
