@@ -46,10 +46,12 @@ type reading struct {
 	view     string
 	from, to string
 	c        cursor
+	next     *answer // to the question for the page after the one that is being staged
 }
 
 // run reads page after page.
 func (r *reading) run(ctx context.Context) (err error) {
+	defer func() { r.next.drop() }()
 	more := true
 	if text := r.out.Cursor(); text == "" {
 		r.c.Page = 1
@@ -88,15 +90,7 @@ func (r *reading) page(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
-	q := r.s.query(r.from, r.to)
-	q.Set("pagenum", strconv.Itoa(r.c.Page))
-	q.Set("pageSize", strconv.Itoa(r.s.cfg.PageSize))
-	q.Set("outputType", "gzip")
-	req := rest.Request{Path: root + "v2/biviews/" + r.view, Query: q, Once: r.c.Token == ""} // each try of page 1 would open a query
-	if r.c.Token != "" {
-		req.Header = http.Header{"continuation-token": {r.c.Token}}
-	}
-	body, err := r.s.send(ctx, req)
+	body, err := r.ask(ctx)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return false, err
@@ -115,6 +109,68 @@ func (r *reading) page(ctx context.Context) (more bool, err error) {
 	}
 	r.c.Token = cmp.Or(r.c.Token, token)
 	return r.take(ctx, body)
+}
+
+// answer is a page that was asked for ahead of its use.
+type answer struct {
+	page int
+	body *rest.Body
+	err  error
+	done chan struct{} // closed when body and err are there
+	stop context.CancelFunc
+}
+
+// drop gives the page up.
+func (a *answer) drop() {
+	if a == nil {
+		return
+	}
+	a.stop()
+	if <-a.done; a.err == nil {
+		a.body.Close()
+	}
+}
+
+// ahead asks for the page after this one, where the count says that there is one:
+// the vendor makes it while the rows of this one are staged.
+func (r *reading) ahead(ctx context.Context) {
+	if r.c.Token == "" || r.c.Count == nil || r.c.Rows+cmp.Or(r.c.Size, int64(r.s.cfg.PageSize)) >= *r.c.Count {
+		return
+	}
+	ctx, stop := context.WithCancel(ctx)
+	a := &answer{page: r.c.Page + 1, done: make(chan struct{}), stop: stop}
+	req := r.request(a.page)
+	go func() {
+		defer close(a.done)
+		a.body, a.err = r.s.send(ctx, req)
+	}()
+	r.next = a
+}
+
+// ask returns the page that is due, asked for ahead or now.
+func (r *reading) ask(ctx context.Context) (*rest.Body, error) {
+	a := r.next
+	r.next = nil
+	if a == nil || a.page != r.c.Page {
+		a.drop()
+		return r.s.send(ctx, r.request(r.c.Page))
+	}
+	<-a.done
+	a.stop()
+	return a.body, a.err
+}
+
+// request is the question for a page.
+func (r *reading) request(page int) rest.Request {
+	q := r.s.query(r.from, r.to)
+	q.Set("pagenum", strconv.Itoa(page))
+	q.Set("pageSize", strconv.Itoa(r.s.cfg.PageSize))
+	q.Set("outputType", "gzip")
+	req := rest.Request{Path: root + "v2/biviews/" + r.view, Query: q, Once: r.c.Token == ""} // each try of page 1 would open a query
+	if r.c.Token != "" {
+		req.Header = http.Header{"continuation-token": {r.c.Token}}
+	}
+	return req
 }
 
 // none is what to do about an answer without rows.
@@ -141,6 +197,7 @@ func (r *reading) take(ctx context.Context, body *rest.Body) (more bool, err err
 	if last == r.c.Last { // no two pages are alike: rows have ids
 		return r.look(ctx, fault.New(fault.Transient, "the vendor sent the page before once more"))
 	}
+	r.ahead(ctx)
 	header, rows, err := r.stage(body.Keep())
 	if errors.Is(err, fault.Corrupt) {
 		return false, r.out.Corrupt(ctx, body, err)

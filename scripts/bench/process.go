@@ -70,7 +70,7 @@ func serve(s settings, parent io.Reader, out io.Writer) error {
 		return err
 	}
 	mux.Handle("/n/", bucket)
-	mux.Handle(zuoraPath+"/", http.StripPrefix(zuoraPath, tenant(s.Rows)))
+	mux.Handle(zuoraPath+"/", http.StripPrefix(zuoraPath, late(tenant(s.Rows), s.Latency)))
 	mux.Handle("/v4/", organisation(s.Rows))
 	mux.Handle("/api/", instance(s.Rows))
 	mux.Handle("/big/", http.StripPrefix("/big", paymentstest.Handler(bigVendor(s))))
@@ -88,6 +88,14 @@ func serve(s settings, parent io.Reader, out io.Writer) error {
 		return err
 	}
 	return nil
+}
+
+// late answers as h does, after the time that a request takes on its way.
+func late(h http.Handler, by time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(by)
+		h.ServeHTTP(w, r)
+	})
 }
 
 // once does the work and prints its sample.

@@ -147,13 +147,12 @@ func (c *CSV) scan() (size int, err error) {
 // scanPlain reads an unquoted cell from i on, and returns where its comma or
 // line end is, or len(b) at the end of the file.
 func (c *CSV) scanPlain(b []byte, i int) (span, int, error) {
-	n := bytes.IndexAny(b[min(i, len(b)):], ",\n")
-	if n < 0 && c.err != io.EOF {
-		return span{}, 0, errShort
+	end := i
+	for end < len(b) && b[end] != ',' && b[end] != '\n' { // cells are short: a search is dearer
+		end++
 	}
-	end := i + n
-	if n < 0 {
-		end = len(b)
+	if end == len(b) && c.err != io.EOF {
+		return span{}, 0, errShort
 	}
 	s := span{from: i, to: end}
 	if (end == len(b) || b[end] == '\n') && end > i && b[end-1] == '\r' {
