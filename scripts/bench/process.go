@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime/metrics"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -175,26 +174,20 @@ func startVendor(ctx context.Context, s settings) (_ settings, stop func() error
 	return s, stop, nil
 }
 
-// measure runs a job in a process of its own, some times, and returns the median.
-func measure(ctx context.Context, s settings, name, side string, runs int) (*sample, error) {
-	var all []sample
-	for range runs {
-		cmd, err := self(ctx, s, roleMeasure, name, side)
-		if err != nil {
-			return nil, err
-		}
-		out, err := cmd.Output()
-		if err != nil {
-			return nil, fmt.Errorf("%s, %s: %w", name, side, err)
-		}
-		var one sample
-		if err := json.NewDecoder(bytes.NewReader(out)).Decode(&one); err != nil {
-			return nil, fmt.Errorf("%s, %s: its result: %w", name, side, err)
-		}
-		all = append(all, one)
+// measure runs one side of a benchmark in a process of its own.
+func measure(ctx context.Context, s settings, name, side string) (one sample, err error) {
+	cmd, err := self(ctx, s, roleMeasure, name, side)
+	if err != nil {
+		return one, err
 	}
-	slices.SortFunc(all, func(a, b sample) int { return int(1e6 * (a.Seconds - b.Seconds)) })
-	return &all[len(all)/2], nil
+	out, err := cmd.Output()
+	if err != nil {
+		return one, fmt.Errorf("%s, %s: %w", name, side, err)
+	}
+	if err := json.NewDecoder(bytes.NewReader(out)).Decode(&one); err != nil {
+		return one, fmt.Errorf("%s, %s: its result: %w", name, side, err)
+	}
+	return one, nil
 }
 
 // self is this program in another role.

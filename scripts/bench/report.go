@@ -81,25 +81,47 @@ func choose(name string) ([]benchmark, error) {
 	return benchmarks, nil
 }
 
-func (b benchmark) measure(ctx context.Context, s settings, runs int) (r result, err error) {
-	r = result{Name: b.name, Doc: b.doc}
-	if b.floor != nil {
-		if r.Floor, err = measure(ctx, s, b.name, "floor", runs); err != nil {
-			return r, err
+// measure runs both sides in turn, so that what else the machine does in the
+// meantime touches both, and takes the medians. The ratio is the median of those of
+// the pairs.
+func (b benchmark) measure(ctx context.Context, s settings, runs int) (result, error) {
+	var ours, floors []sample
+	var ratios []float64
+	for range runs {
+		if b.floor != nil {
+			one, err := measure(ctx, s, b.name, "floor")
+			if err != nil {
+				return result{}, err
+			}
+			floors = append(floors, one)
+		}
+		one, err := measure(ctx, s, b.name, "ours")
+		if err != nil {
+			return result{}, err
+		}
+		ours = append(ours, one)
+		if b.floor != nil {
+			if f := floors[len(floors)-1]; one.Rows != f.Rows {
+				return result{}, fmt.Errorf("%s: we brought %d rows and the floor %d: they did not do the same", b.name, one.Rows, f.Rows)
+			}
+			ratios = append(ratios, one.Seconds/floors[len(floors)-1].Seconds)
 		}
 	}
-	if b.ours != nil {
-		if r.Ours, err = measure(ctx, s, b.name, "ours", runs); err != nil {
-			return r, err
-		}
-	}
-	if r.Ours != nil && r.Floor != nil {
-		if r.Ours.Rows != r.Floor.Rows {
-			return r, fmt.Errorf("%s: we brought %d rows and the floor %d: they did not do the same", b.name, r.Ours.Rows, r.Floor.Rows)
-		}
-		r.Ratio = r.Ours.Seconds / r.Floor.Seconds
+	r := result{Name: b.name, Doc: b.doc, Ours: median(ours), Floor: median(floors)}
+	if len(ratios) > 0 {
+		slices.Sort(ratios)
+		r.Ratio = ratios[len(ratios)/2]
 	}
 	return r, nil
+}
+
+// median is the sample in the middle; nil of none.
+func median(all []sample) *sample {
+	if len(all) == 0 {
+		return nil
+	}
+	slices.SortFunc(all, func(a, b sample) int { return cmp.Compare(a.Seconds, b.Seconds) })
+	return &all[len(all)/2]
 }
 
 // print writes the report as a table for people.
