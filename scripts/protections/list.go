@@ -202,7 +202,7 @@ var protections = []protection{
 		"shared/extract/finish.go",
 		`if !o.enc.Begun() {`,
 		`if false {`}}},
-	{"kit: a whole connector that forgets what it kept", "./functions/adaptive", "TestConnector", []edit{{
+	{"kit: a connector that loses a value", "./functions/adaptive", "TestConnector/golden", []edit{{
 		"functions/adaptive/reporting.go",
 		`shared[to].Value = string(cells[i])`,
 		`shared[to].Value = string(cells[i][:0])`}}},

@@ -113,7 +113,7 @@ func (p protection) check(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "go", "test", "-count=1", "-timeout=60s", "-vet=off", "-overlay", overlay, "-run", p.test, p.pkg).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", "test", "-count=1", "-timeout=120s", "-vet=off", "-overlay", overlay, "-run", p.test, p.pkg).CombinedOutput()
 	return p.verdict(out, err)
 }
 

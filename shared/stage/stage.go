@@ -79,6 +79,11 @@ var errAborted = errors.New("the write was aborted")
 // caller must call Close or Abort. Keys consist of what [Dir] makes and plain
 // names: another one is fault.Invalid. Cancelling ctx aborts the write.
 func (s *Store) Create(ctx context.Context, key string) (*Writer, error) {
+	return s.create(ctx, key, false)
+}
+
+// create begins an object; with once, Close fails where there is one by then.
+func (s *Store) create(ctx context.Context, key string, once bool) (*Writer, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
@@ -86,7 +91,7 @@ func (s *Store) Create(ctx context.Context, key string) (*Writer, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{
 		BufferSize: uploadBuffer, MaxConcurrency: 1,
-		ContentType: "application/octet-stream", DisableContentTypeDetection: true,
+		ContentType: "application/octet-stream", DisableContentTypeDetection: true, IfNotExist: once,
 	})
 	if err != nil {
 		cancel()
@@ -134,7 +139,11 @@ func (w *Writer) end(err error) {
 
 // Put writes one object.
 func (s *Store) Put(ctx context.Context, key string, data []byte) error {
-	w, err := s.Create(ctx, key)
+	return s.put(ctx, key, data, false)
+}
+
+func (s *Store) put(ctx context.Context, key string, data []byte, once bool) error {
+	w, err := s.create(ctx, key, once)
 	if err != nil {
 		return err
 	}
