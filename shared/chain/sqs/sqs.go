@@ -11,13 +11,10 @@ package sqs
 import (
 	"context"
 	"fmt"
-	"net"
-	"net/url"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	snstypes "github.com/aws/aws-sdk-go-v2/service/sns/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -33,7 +30,6 @@ const delayMax = 15 * time.Minute
 // Options is whose queues they are.
 type Options struct {
 	Region, Account string
-	Endpoint        string // of a server on this machine, for tests
 }
 
 // Chain publishes to the queues and topics of one account. It is safe for concurrent
@@ -49,15 +45,7 @@ var _ chain.Publisher = (*Chain)(nil)
 // Open makes the clients; credentials come from the AWS default chain. Nothing is
 // asked: the first message tells.
 func Open(ctx context.Context, o Options) (*Chain, error) {
-	load := []func(*config.LoadOptions) error{config.WithRegion(o.Region)}
-	if o.Endpoint != "" {
-		u, err := url.Parse(o.Endpoint)
-		if err != nil || net.ParseIP(u.Hostname()) == nil || !net.ParseIP(u.Hostname()).IsLoopback() {
-			return nil, fault.New(fault.Invalid, "chain: an endpoint of one's own must be a loopback address")
-		}
-		load = append(load, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("test", "test", "")), config.WithBaseEndpoint(o.Endpoint))
-	}
-	cfg, err := config.LoadDefaultConfig(ctx, load...)
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(o.Region))
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "chain: the configuration of AWS: %w", err)
 	}
@@ -88,15 +76,11 @@ func (c *Chain) send(ctx context.Context, m chain.Message, body string) error {
 	if function == "" {
 		return fault.New(fault.Invalid, "message for %s names no function, whose queue it would go to", m.Topic)
 	}
-	host := "https://sqs." + c.o.Region + ".amazonaws.com"
-	if c.o.Endpoint != "" {
-		host = c.o.Endpoint
-	}
 	attributes := map[string]types.MessageAttributeValue{}
 	for k, v := range m.Attributes {
 		attributes[k] = types.MessageAttributeValue{DataType: aws.String("String"), StringValue: aws.String(v)}
 	}
-	_, err := c.queues.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String(host + "/" + c.o.Account + "/" + m.Topic + "-" + function),
+	_, err := c.queues.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String("https://sqs." + c.o.Region + ".amazonaws.com/" + c.o.Account + "/" + m.Topic + "-" + function),
 		MessageBody: &body, MessageAttributes: attributes, DelaySeconds: delay(m.NotBefore)})
 	return err
 }
