@@ -37,7 +37,7 @@ func (o *Out) flush() error {
 	row := o.row
 	row.Cursor = string(body)
 	row.RowsSource, row.RowsStaged, row.RowsRejected, row.Bytes = p.Source, p.Staged, p.Rejected, size(p.Parts)
-	if err := o.e.Warehouse.Progress(context.WithoutCancel(o.ctx), row, lease); err != nil {
+	if err := o.e.Warehouse.Progress(context.WithoutCancel(o.ctx), row, o.e.lease()); err != nil {
 		return err
 	}
 	o.saved, o.flushed = row.Cursor, time.Now()
