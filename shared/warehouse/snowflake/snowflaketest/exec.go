@@ -21,7 +21,7 @@ func init() {
 		"SELECT": (*session).doSelect, "WITH": (*session).doSelect, "VALUES": (*session).doSelect, "(": (*session).doSelect,
 		"INSERT": (*session).doInsert, "UPDATE": (*session).doUpdate, "DELETE": (*session).doDelete, "MERGE": (*session).doMerge, "TRUNCATE": (*session).doTruncate,
 		"BEGIN": (*session).doBegin, "START": (*session).doBegin, "COMMIT": (*session).doCommit, "ROLLBACK": (*session).doRollback,
-		"CREATE": (*session).doCreate, "DROP": (*session).doDrop, "ALTER": (*session).doAlter, "COMMENT": (*session).doComment, "USE": (*session).doUse,
+		"CREATE": (*session).doCreate, "DROP": (*session).doDrop, "ALTER": (*session).doAlter, "COMMENT": (*session).doComment, "USE": (*session).doUse, "DESCRIBE": (*session).doDescribe, "DESC": (*session).doDescribe,
 	}
 }
 
