@@ -336,7 +336,7 @@ func (s *session) source(c copying, f staged, where string) (string, error) {
 		exprs[i], _ = render(s.engine(e))
 	}
 	return fmt.Sprintf("SELECT %s FROM (SELECT * FROM (SELECT json AS SF_DOC, row_number() OVER () AS SF_ROW FROM read_json_objects(%s, format = '%s', compression = '%s', maximum_object_size = 33554432)) %s) AS SF_LINES",
-		strings.Join(exprs, ", "), literal(f.path), format, packed, where), nil
+		strings.Join(exprs, ", "), literal(f.path), format, strings.Replace(packed, "none", "uncompressed", 1), where), nil
 }
 
 // compression looks into the file: what is declared must be so.

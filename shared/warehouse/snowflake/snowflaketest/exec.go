@@ -55,15 +55,20 @@ func (s *session) execute(ctx context.Context, st statement) (*answer, error) {
 
 // prepare is the tokens as SQL for the engine, with the values of one row of binds.
 func (s *session) prepare(st statement, toks []token, row int) (string, []any, error) {
+	q, order := render(s.typed(st, toks))
+	args, err := st.binds.args(row, order)
+	return q, args, err
+}
+
+// typed is the tokens for the engine, with the types of what is bound.
+func (s *session) typed(st statement, toks []token) []token {
 	out := s.engine(toks)
 	for i := range out {
 		if out[i].kind == bind {
 			out[i].text = st.binds.sql(out[i].bind)
 		}
 	}
-	q, order := render(out)
-	args, err := st.binds.args(row, order)
-	return q, args, err
+	return out
 }
 
 func (s *session) doSelect(ctx context.Context, st statement) (*answer, error) {
