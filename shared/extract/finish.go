@@ -176,7 +176,7 @@ func (o *Out) manifest(ctx context.Context, out *Outcome) error {
 		Drift: stage.Drift{New: p.New, Missing: p.Missing}, CreatedAt: time.Now().UTC()}
 	o.e.point("before_manifest")
 	dir := stage.Dir(o.s.Function, o.s.Table, o.s.ID, o.row.Fence)
-	key, err := o.e.Stage.WriteManifest(ctx, dir, m)
+	key, err := o.e.Stage.WriteManifest(ctx, dir, m, o.row.ClaimedAt)
 	row := o.row
 	if key == "" { // everything was read: the next attempt goes on from the last flush
 		row.Cursor = o.saved
