@@ -28,7 +28,13 @@ type stages struct {
 	dir      string
 	external map[string]string
 	mu       sync.Mutex
-	named    map[table]stage
+	named    map[named]stage
+}
+
+// named is a stage's name, and the session that alone knows a temporary one.
+type named struct {
+	table
+	owner *session
 }
 
 // stage is where files lie.
@@ -49,7 +55,7 @@ type staged struct {
 }
 
 func newStages(dir string, external map[string]string) *stages {
-	return &stages{dir: dir, external: external, named: map[table]stage{}}
+	return &stages{dir: dir, external: external, named: map[named]stage{}}
 }
 
 // folder is a stage's own place, under a name that any stage name can have.
@@ -104,8 +110,11 @@ func (s *session) findStage(ref string) (r reference, err error) {
 	t := s.resolve(parts)
 	s.srv.stages.mu.Lock()
 	defer s.srv.stages.mu.Unlock()
-	st, ok := s.srv.stages.named[t]
-	if !ok || st.owner != nil && st.owner != s {
+	st, ok := s.srv.stages.named[named{t, s}]
+	if !ok {
+		st, ok = s.srv.stages.named[named{t, nil}]
+	}
+	if !ok {
 		return r, missing("Stage", t.words())
 	}
 	r.stage = st
@@ -124,7 +133,11 @@ func (s *session) createStage(ctx context.Context, st statement, c created) (*an
 	all := s.srv.stages
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	if _, there := all.named[t]; there && !c.replace {
+	as := named{t, nil}
+	if c.temporary {
+		as.owner = s
+	}
+	if _, there := all.named[as]; there && !c.replace {
 		if c.ifNot {
 			return done(typeDDL, "%s already exists, statement succeeded.", decode(t.name)), nil
 		}
@@ -135,12 +148,12 @@ func (s *session) createStage(ctx context.Context, st statement, c created) (*an
 	if c.temporary {
 		one.owner = s
 	}
-	all.named[t] = one
+	all.named[as] = one
 	return done(typeDDL, "Stage area %s successfully created.", decode(t.name)), nil
 }
 
 // drop forgets a stage and its files.
-func (all *stages) drop(t table) bool {
+func (all *stages) drop(t named) bool {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	one, ok := all.named[t]
@@ -154,7 +167,7 @@ func (all *stages) drop(t table) bool {
 // forget drops the stages of a session that ends.
 func (all *stages) forget(s *session) {
 	all.mu.Lock()
-	var mine []table
+	var mine []named
 	for t, one := range all.named {
 		if one.owner == s {
 			mine = append(mine, t)
