@@ -50,6 +50,7 @@ func (s *Staging) prepare(ctx context.Context) error {
 	if err := s.findNamed(ctx); err != nil || s.l.Table.Mode != record.History {
 		return err
 	}
+	s.made = append(s.made, versionsTable)
 	return run(ctx, s.conn, fmt.Sprintf("CREATE OR REPLACE TEMPORARY TABLE %s (%s)", quote(versionsTable), s.w.definitions(physical(s.l.Table))))
 }
 
