@@ -49,7 +49,7 @@ func (s *session) doDrop(ctx context.Context, st statement) (*answer, error) {
 		if err := s.define(ctx, nil); err != nil {
 			return nil, err
 		}
-		if !s.srv.stages.drop(named{t, s}) && !s.srv.stages.drop(named{t, nil}) && !ifExists {
+		if !s.dropStage(t) && !ifExists {
 			return nil, missing("Stage", t.words())
 		}
 		return ok, nil

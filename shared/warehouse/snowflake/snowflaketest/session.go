@@ -22,6 +22,8 @@ type session struct {
 	params     map[string]string // session parameters, upper-case names
 	temps      map[table]bool    // temporary tables, by the name that Snowflake gives them
 
+	stages map[table]stage // temporary stages
+
 	open    bool                              // BEGIN was said
 	begun   bool                              // the engine is in a transaction, too
 	seen    int64                             // commits that the engine's transaction sees
@@ -252,7 +254,9 @@ func (s *session) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.end(context.Background(), false)
-	s.srv.stages.forget(s)
+	for t := range s.stages {
+		s.dropStage(t)
+	}
 	s.conn.Close()
 }
 

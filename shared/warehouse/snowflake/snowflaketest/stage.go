@@ -23,25 +23,18 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// stages is the named stages and the files in internal ones.
+// stages is the named stages of all sessions, and the files in internal ones.
 type stages struct {
 	dir      string
 	external map[string]string
 	mu       sync.Mutex
-	named    map[named]stage
-}
-
-// named is a stage's name, and the session that alone knows a temporary one.
-type named struct {
-	table
-	owner *session
+	named    map[table]stage
 }
 
 // stage is where files lie.
 type stage struct {
 	folder string // of an internal stage, under the stages' own
 	url    string // of an external one
-	owner  *session
 	format map[string]string
 }
 
@@ -55,7 +48,7 @@ type staged struct {
 }
 
 func newStages(dir string, external map[string]string) *stages {
-	return &stages{dir: dir, external: external, named: map[named]stage{}}
+	return &stages{dir: dir, external: external, named: map[table]stage{}}
 }
 
 // folder is a stage's own place, under a name that any stage name can have.
@@ -108,11 +101,9 @@ func (s *session) findStage(ref string) (r reference, err error) {
 		return r, syntax("stage '@%s'.", name)
 	}
 	t := s.resolve(parts)
-	s.srv.stages.mu.Lock()
-	defer s.srv.stages.mu.Unlock()
-	st, ok := s.srv.stages.named[named{t, s}]
+	st, ok := s.stages[t]
 	if !ok {
-		st, ok = s.srv.stages.named[named{t, nil}]
+		st, ok = s.srv.stages.get(t)
 	}
 	if !ok {
 		return r, missing("Stage", t.words())
@@ -130,53 +121,52 @@ func (s *session) createStage(ctx context.Context, st statement, c created) (*an
 	if err := s.define(ctx, nil); err != nil {
 		return nil, err
 	}
-	all := s.srv.stages
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	as := named{t, nil}
-	if c.temporary {
-		as.owner = s
+	one := stage{url: property(st.toks[c.next:], "URL"), folder: folder(t.String() + strconv.FormatInt(time.Now().UnixNano(), 36)), format: formatOf(st.toks[c.next:])}
+	_, there := s.stages[t]
+	if !c.temporary {
+		_, there = s.srv.stages.get(t)
 	}
-	if _, there := all.named[as]; there && !c.replace {
-		if c.ifNot {
-			return done(typeDDL, "%s already exists, statement succeeded.", decode(t.name)), nil
-		}
+	switch {
+	case there && c.ifNot:
+		return done(typeDDL, "%s already exists, statement succeeded.", decode(t.name)), nil
+	case there && !c.replace:
 		return nil, fail("002002", "42710", "SQL compilation error:\nObject '%s' already exists.", t.words())
+	case c.temporary:
+		s.stages[t] = one
+	default:
+		s.srv.stages.put(t, one)
 	}
-	one := stage{url: property(st.toks[c.next:], "URL"), folder: folder(t.String() + strconv.FormatInt(time.Now().UnixNano(), 36))}
-	one.format = formatOf(st.toks[c.next:])
-	if c.temporary {
-		one.owner = s
-	}
-	all.named[as] = one
 	return done(typeDDL, "Stage area %s successfully created.", decode(t.name)), nil
 }
 
-// drop forgets a stage and its files.
-func (all *stages) drop(t named) bool {
+func (all *stages) get(t table) (stage, bool) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	one, ok := all.named[t]
-	if ok && one.url == "" {
-		os.RemoveAll(filepath.Join(all.dir, one.folder))
-	}
-	delete(all.named, t)
-	return ok
+	return one, ok
 }
 
-// forget drops the stages of a session that ends.
-func (all *stages) forget(s *session) {
+func (all *stages) put(t table, one stage) {
 	all.mu.Lock()
-	var mine []named
-	for t, one := range all.named {
-		if one.owner == s {
-			mine = append(mine, t)
+	defer all.mu.Unlock()
+	all.named[t] = one
+}
+
+// dropStage forgets a stage and its files.
+func (s *session) dropStage(t table) bool {
+	one, ok := s.stages[t]
+	delete(s.stages, t)
+	if !ok {
+		if one, ok = s.srv.stages.get(t); ok {
+			s.srv.stages.mu.Lock()
+			delete(s.srv.stages.named, t)
+			s.srv.stages.mu.Unlock()
 		}
 	}
-	all.mu.Unlock()
-	for _, t := range mine {
-		all.drop(t)
+	if ok && one.url == "" {
+		os.RemoveAll(filepath.Join(s.srv.stages.dir, one.folder))
 	}
+	return ok
 }
 
 var putLine = regexp.MustCompile(`(?is)^(?:\s*/\*.*?\*/)*\s*PUT\s+(?:'(file://[^']*)'|(file://\S+))\s+(?:'(@[^']*)'|(@(?:"[^"]*"|[^\s;"])+))\s*(.*)$`)
