@@ -36,6 +36,7 @@ func (s *Staging) Quarantine(ctx context.Context, rules []gate.Rule) (int64, err
 
 // quarantine fills badTable.
 func (s *Staging) quarantine(ctx context.Context, rules []gate.Rule) (n int64, err error) {
+	s.made = append(s.made, badTable)
 	err = run(ctx, s.conn, fmt.Sprintf(`CREATE OR REPLACE TEMPORARY TABLE %s ("line" BIGINT, "rule" VARCHAR, "same" BOOLEAN)`, quote(badTable)))
 	for _, r := range rules {
 		if err != nil {
@@ -98,7 +99,9 @@ func (s *Staging) takeOut(ctx context.Context) error {
 		err = f.Close()
 	}
 	if err == nil {
-		err = s.w.driver.Stage(ctx, s.conn, rejectTable, rejectColumns, append(slices.Clone(s.l.Rejects), f.Name()))
+		rejects := s.l.parts(s.l.Rejects)
+		rejects.Files = append(slices.Clone(rejects.Files), f.Name())
+		err = s.w.driver.Stage(ctx, s.conn, rejectTable, rejectColumns, rejects)
 	}
 	if err != nil {
 		return err
@@ -122,6 +125,10 @@ func (s *Staging) writeRejects(ctx context.Context, to io.Writer) error {
 	}
 	exprs := []string{`b."rule"`, `b."same"`}
 	for _, c := range cols {
+		if c.Type == record.Document {
+			exprs = append(exprs, s.w.driver.Text("s."+quote(c.Name)))
+			continue
+		}
 		exprs = append(exprs, fmt.Sprintf("CAST(s.%s AS VARCHAR)", quote(c.Name)))
 	}
 	rows, err := s.conn.QueryContext(ctx, fmt.Sprintf(`SELECT %s FROM %s AS s JOIN %s AS b ON b."line" = s.%s`, strings.Join(exprs, ", "), quote(stagedTable), quote(badTable), seq(s.l.Table)))
@@ -192,8 +199,9 @@ func rejectLine(dst []byte, rows *sql.Rows, cols []record.Column) ([]byte, error
 // keepRejects lists the rejects of this attempt, each once, before the
 // transaction begins.
 func (s *Staging) keepRejects(ctx context.Context) error {
+	s.made = append(s.made, seenTable)
 	return run(ctx, s.conn, fmt.Sprintf(`CREATE OR REPLACE TEMPORARY TABLE %s AS SELECT md5("rule" || "text") AS "reject", any_value("row") AS "row", min("reason") AS "reason", "rule", min("state") AS "state"
- FROM (SELECT "row", coalesce(CAST("row" AS VARCHAR), '') AS "text", "reason", coalesce("rule", '') AS "rule", coalesce("state", 'open') AS "state" FROM %s) AS r GROUP BY "rule", "text"`, quote(seenTable), quote(rejectTable)))
+ FROM (SELECT "row", coalesce(%s, '') AS "text", "reason", coalesce("rule", '') AS "rule", coalesce("state", 'open') AS "state" FROM %s) AS r GROUP BY "rule", "text"`, quote(seenTable), s.w.driver.Text(`"row"`), quote(rejectTable)))
 }
 
 // writeKept keeps the rows that were not loaded: those extract could not stage and
