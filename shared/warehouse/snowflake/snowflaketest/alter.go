@@ -147,6 +147,7 @@ func (s *session) swap(ctx context.Context, a, b table) error {
 			return err
 		}
 	}
+	defer s.srv.tables.Clear()
 	between := table{a.db, a.schema, "SF_SWAP"}
 	err := s.write(ctx, func(ctx context.Context) error {
 		for _, q := range []string{

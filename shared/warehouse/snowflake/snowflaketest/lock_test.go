@@ -3,6 +3,7 @@ package snowflaketest_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -110,24 +111,22 @@ func TestDeadlockIsTold(t *testing.T) {
 	two, _ := c.conn().BeginTx(c.ctx, nil)
 	c.exec(one, `DELETE FROM A`)
 	c.exec(two, `DELETE FROM B`)
-	got := make(chan error, 1)
-	go func() {
-		_, err := one.ExecContext(c.ctx, `DELETE FROM B`)
-		got <- err
-	}()
-	var err error
-	for err == nil { // until the other one waits
-		_, err = two.ExecContext(c.ctx, `DELETE FROM A`)
+	got := make(chan error, 2)
+	for tx, other := range map[*sql.Tx]string{one: "B", two: "A"} {
+		go func() {
+			_, err := tx.ExecContext(c.ctx, `DELETE FROM `+other)
+			if err != nil {
+				err = errors.Join(err, tx.Rollback())
+			} else {
+				err = tx.Commit()
+			}
+			got <- err
+		}()
 	}
-	c.is(err, 625, "57014")
-	if err := two.Rollback(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-got; err != nil {
-		t.Fatal(err)
-	}
-	if err := one.Commit(); err != nil {
-		t.Fatal(err)
+	first, second := <-got, <-got // whoever closes the circle is told, and the other one goes on
+	c.is(errors.Join(first, second), 625, "57014")
+	if first != nil && second != nil {
+		t.Errorf("both failed: %v and %v", first, second)
 	}
 }
 

@@ -77,6 +77,7 @@ type Server struct {
 	stages  *stages
 	history *history
 	commits atomic.Int64
+	tables  sync.Map // that are known to exist
 	mux     *http.ServeMux
 	ownDir  bool
 

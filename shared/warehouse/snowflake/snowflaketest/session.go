@@ -227,6 +227,7 @@ func (s *session) define(ctx context.Context, on *table, stmts ...string) error 
 			return err
 		}
 	}
+	defer s.srv.tables.Clear()
 	return s.write(ctx, func(ctx context.Context) error {
 		for _, q := range stmts {
 			if _, err := s.conn.ExecContext(ctx, q); err != nil {
