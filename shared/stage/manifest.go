@@ -100,7 +100,7 @@ func (s *Store) WriteManifest(ctx context.Context, dir string, m *Manifest) (key
 func (s *Store) same(ctx context.Context, key, digest string) error {
 	old, err := s.ReadManifest(ctx, key)
 	if err == nil && old.Digest != digest {
-		err = fault.New(fault.Corrupt, "%s is there already with other rows: two workers wrote under one fence; run the function again, which takes a new one", s.where(key))
+		err = fault.New(fault.Corrupt, "%s is there already with other rows: two workers wrote under one fence, or two warehouses share this stage; run the function again, which takes a new fence, and give each warehouse a stage of its own", s.where(key))
 	}
 	return err
 }
