@@ -304,7 +304,7 @@ func manyManifests(t *testing.T, s *stage.Store) {
 
 // pieces is more than a driver sends at once, whole and given up half-way.
 func pieces(t *testing.T, s *stage.Store) {
-	text := strings.Repeat("0123456789abcdef", 12<<20/16)
+	text := strings.Repeat("0123456789abcdef", 20<<20/16)
 	p := put(t, s, dir+"/large.zst", text)
 	_, release, err := s.Fetch(t.Context(), p)
 	if err != nil {
