@@ -20,6 +20,10 @@ const (
 	TopicLoaded = "millrace-loaded" // one message per slice that was committed
 )
 
+// NotBefore is the attribute in which a driver whose service cannot wait carries
+// [Message.NotBefore], RFC 3339.
+const NotBefore = "millrace-not-before"
+
 // Message is what a step says to the next one.
 type Message struct {
 	Topic      string

@@ -1,9 +1,11 @@
 package chain
 
 import (
+	"encoding/base64"
 	"net/url"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -20,6 +22,9 @@ import (
 //     SQS; several records are several events; the test that S3 sends when a
 //     notification is set up is none
 //   - EventBridge "Object Created" of S3, alone or inside of SQS
+//   - a notification of GCS in Pub/Sub, in the forms of a message
+//   - a [Tick], alone as schedulers send it, inside of a function URL's request,
+//     and inside of a message
 //
 // Anything else is fault.Invalid, which names the type that was found.
 func Decode(body []byte) ([]Event, error) {
@@ -42,6 +47,17 @@ func Decode(body []byte) ([]Event, error) {
 		return e.Detail.event(e.DetailType)
 	case e.Envelope == "Notification":
 		return Decode([]byte(e.Text))
+	case e.Request.HTTP.Method != "":
+		if e.Base64 {
+			plain, err := base64.StdEncoding.DecodeString(e.Body)
+			if err != nil {
+				return nil, fault.New(fault.Invalid, "event of a function URL: its body is not base64")
+			}
+			e.Body = string(plain)
+		}
+		return Decode([]byte(e.Body))
+	case e.Tick != "":
+		return tick(body)
 	}
 	return nil, unknown(e.Type + e.DetailType)
 }
@@ -64,6 +80,15 @@ type envelope struct {
 	Detail     s3Detail `json:"detail"`
 	Envelope   string   `json:"Type"` // SNS inside of SQS
 	Text       string   `json:"Message"`
+
+	Tick    string `json:"tick"`
+	Body    string `json:"body"` // Lambda's function URL
+	Base64  bool   `json:"isBase64Encoded"`
+	Request struct {
+		HTTP struct {
+			Method string `json:"method"`
+		} `json:"http"`
+	} `json:"requestContext"`
 }
 
 // record is one entry of what AWS hands to a function.
@@ -143,8 +168,39 @@ func published(data []byte, topic string) ([]Event, error) {
 	if l.ID == "" {
 		return nil, fault.New(fault.Invalid, "event %s: message has no messageId", typeMessage)
 	}
+	switch a := l.Attributes; {
+	case a["eventType"] == "OBJECT_FINALIZE": // GCS, without Eventarc
+		return arrival("gs", Arrival{Bucket: a["bucketId"], Key: a["objectId"], Generation: a["objectGeneration"]}, a["objectGeneration"], a["eventType"])
+	case a["bucketId"] != "" && a["eventType"] != "": // of an object that went away
+		return nil, unknown(a["eventType"])
+	}
+	var head struct {
+		Tick string `json:"tick"`
+	}
+	if decode(l.Data, &head) == nil && head.Tick != "" {
+		return tick(l.Data)
+	}
 	m := &Message{Topic: topic, Key: l.Key, Attributes: l.Attributes, Data: l.Data, ID: l.ID}
+	if at, err := time.Parse(time.RFC3339Nano, l.Attributes[NotBefore]); err == nil {
+		m.NotBefore = at
+	}
 	return []Event{{ID: l.ID, Type: typeMessage, Message: m}}, nil
+}
+
+// tick is strict: a person wrote it, and a misspelt member would read something else.
+func tick(body []byte) ([]Event, error) {
+	t := new(Tick)
+	if err := json.Unmarshal(body, t, json.RejectUnknownMembers(true)); err != nil {
+		return nil, fault.New(fault.Invalid, "a tick has the members tick, tables, from, to, backfill and at, times as 2026-01-02T03:04:05Z: %w", err)
+	}
+	if t.From.IsZero() != t.To.IsZero() || t.Backfill && t.From.IsZero() {
+		return nil, fault.New(fault.Invalid, "a tick of a window, and each backfill, has both from and to")
+	}
+	id := "tick/" + t.Function
+	if !t.At.IsZero() {
+		id += "/" + t.At.UTC().Format(time.RFC3339Nano)
+	}
+	return []Event{{ID: id, Type: "tick", Tick: t}}, nil
 }
 
 func (e envelope) records() ([]Event, error) {

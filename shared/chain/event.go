@@ -1,19 +1,35 @@
 package chain
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Event is one thing that happened: an object arrived or a message was published.
-// Exactly one of Arrival and Message is set.
+// Event is one thing that happened: an object arrived, a message was published, or
+// the time for something came. Exactly one of Arrival, Message and Tick is set.
 type Event struct {
 	ID      string // the same when the same thing is delivered again, whichever way
 	Type    string // as the sender calls it
 	Arrival *Arrival
 	Message *Message
+	Tick    *Tick
+}
+
+// Tick asks a function for what is due, or for a window. It is what a schedule sends,
+// what a person posts, and the one event whose JSON people write: {"tick":"clari"} is
+// enough, and a member that is not one of these is an error.
+type Tick struct {
+	Function string    `json:"tick"`
+	Tables   []string  `json:"tables,omitempty"` // none = all
+	From     time.Time `json:"from,omitzero"`    // half-open, with To: read this window, and not what is due
+	To       time.Time `json:"to,omitzero"`
+	Backfill bool      `json:"backfill,omitempty"`
+	At       time.Time `json:"at,omitzero"` // the run's clock: when it was scheduled for; zero = now
 }
 
 // Arrival is an object that is complete in a bucket.
@@ -95,6 +111,24 @@ func MessageEvent(m Message, project, subscription string, at time.Time) []byte 
 			Message:      letter{Data: m.Data, Attributes: m.Attributes, ID: m.ID, Key: m.Key, Published: at.Format(time.RFC3339Nano)},
 		},
 	})
+}
+
+// Push is a message in the envelope in which Pub/Sub pushes it, for services that have
+// none of their own. Its id is a digest of its contents where m has none.
+func Push(m Message) []byte {
+	l := letter{Data: m.Data, Attributes: maps.Clone(m.Attributes), ID: m.ID, Key: m.Key}
+	if !m.NotBefore.IsZero() {
+		if l.Attributes == nil {
+			l.Attributes = map[string]string{}
+		}
+		l.Attributes[NotBefore] = m.NotBefore.UTC().Format(time.RFC3339Nano)
+	}
+	if l.ID == "" {
+		sum := sha256.Sum256(m.Data)
+		l.ID = hex.EncodeToString(sum[:16])
+	}
+	b, _ := json.Marshal(push{Subscription: m.Topic, Message: l}, jsontext.AllowInvalidUTF8(true), json.Deterministic(true))
+	return b
 }
 
 // encode cannot fail: the structs are plain, and bytes that are not UTF-8 are

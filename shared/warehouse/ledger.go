@@ -72,6 +72,9 @@ func (w *Warehouse) Plan(ctx context.Context, slices []Slice) error {
 		return nil
 	}
 	return w.short(ctx, "plan slices", func(tx *sql.Tx) error {
+		if err := w.queue(ctx, tx); err != nil {
+			return err
+		}
 		for _, s := range slices {
 			now := time.Now().UTC()
 			_, err := tx.ExecContext(ctx, `INSERT INTO `+slicesTable+` ("function", "table_name", "slice", "purpose", "source", "range_from", "range_to", "state", "fence", "attempt", "planned_at", "updated_at")
