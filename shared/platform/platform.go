@@ -51,6 +51,7 @@ type Options struct {
 	Chain     func(ctx context.Context, place string) (Chain, error)                // opens MILLRACE_CHAIN; nil = OpenChain
 	Scratch   string                                                                // "" = the system's
 	Point     func(name string)                                                     // crash points, for tests
+	Lease     time.Duration                                                         // see [extract.Engine]
 }
 
 // Chain is a chain that can be closed.
@@ -128,7 +129,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	so.Scratch = n.o.Scratch
 	s := stage.New(n.bucket, so)
 	host, _ := os.Hostname()
-	n.extract = &extract.Engine{Warehouse: n.warehouse, Stage: s, Chain: n.chain, Log: n.o.Log, Env: n.lookup, Scratch: n.o.Scratch, Point: n.o.Point,
+	n.extract = &extract.Engine{Warehouse: n.warehouse, Stage: s, Chain: n.chain, Log: n.o.Log, Env: n.lookup, Scratch: n.o.Scratch, Point: n.o.Point, Lease: n.o.Lease,
 		Owner: fmt.Sprintf("%s/%d", host, os.Getpid())}
 	n.load = &load.Engine{Warehouse: n.warehouse, Stage: s, Chain: n.chain, Log: n.o.Log, Now: time.Now, Point: n.o.Point}
 	return nil
@@ -228,7 +229,11 @@ func (n *Node) read(ctx context.Context, ev chain.Event) error {
 	case time.Until(ev.Message.NotBefore) > early:
 		return fault.LimitedUntil(ev.Message.NotBefore, "the message is not due yet")
 	}
-	_, err := n.extract.Handle(ctx, n.f, *ev.Message)
+	out, err := n.extract.Handle(ctx, n.f, *ev.Message)
+	if err == nil && out.State == extract.Stale && time.Now().Before(out.Until) {
+		// Perhaps that worker was killed: then this delivery is all there is to go on with.
+		return fault.LimitedUntil(out.Until, "another worker has slice %s of %s", out.Slice.ID, out.Slice.Table)
+	}
 	return err
 }
 

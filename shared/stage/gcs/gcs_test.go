@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/record"
@@ -102,7 +103,7 @@ func TestManifestIsCreatedOnce(t *testing.T) {
 		resttest.Lost()(w, r, c)
 	}})
 	m := &stage.Manifest{Table: record.Table{Schema: "s", Name: "t"}}
-	key, err := s.WriteManifest(t.Context(), "f/t/s/000001", m)
+	key, err := s.WriteManifest(t.Context(), "f/t/s/000001", m, time.Time{})
 	if err != nil || conditions != 1 || f.Fired() != 1 {
 		t.Fatalf("%v after %d conditions and %d lost answers", err, conditions, f.Fired())
 	}
