@@ -35,7 +35,7 @@ import (
 // Settings is what the environment says about the deployment itself.
 type Settings struct {
 	Warehouse env.Secret    `envconfig:"WAREHOUSE" required:"true" doc:"snowflake:DSN, or a reference to it"`
-	Stage     string        `envconfig:"STAGE" required:"true" doc:"gs://BUCKET, s3://BUCKET"`
+	Stage     string        `envconfig:"STAGE" required:"true" doc:"gs://BUCKET/FOLDER, s3://BUCKET/FOLDER"`
 	Chain     string        `envconfig:"CHAIN" required:"true" doc:"pubsub:PROJECT, aws:REGION:ACCOUNT"`
 	Deadline  time.Duration `envconfig:"DEADLINE" default:"9m" doc:"budget of one invocation where the platform gives none"`
 }
@@ -119,14 +119,15 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if n.warehouse, err = n.o.Warehouse(ctx, n.settings.Warehouse.Reveal()); err != nil {
 		return err
 	}
-	var name string
-	if n.bucket, name, err = OpenStage(ctx, n.settings.Stage); err != nil {
+	var so stage.Options
+	if n.bucket, so, err = OpenStage(ctx, n.settings.Stage); err != nil {
 		return err
 	}
 	if n.chain, err = open(ctx, n.settings.Chain); err != nil {
 		return err
 	}
-	s := stage.New(n.bucket, stage.Options{Name: name, Scratch: n.o.Scratch})
+	so.Scratch = n.o.Scratch
+	s := stage.New(n.bucket, so)
 	host, _ := os.Hostname()
 	n.extract = &extract.Engine{Warehouse: n.warehouse, Stage: s, Chain: n.chain, Log: n.o.Log, Env: n.lookup, Scratch: n.o.Scratch, Point: n.o.Point, Lease: n.o.Lease,
 		Owner: fmt.Sprintf("%s/%d", host, os.Getpid())}
