@@ -69,6 +69,9 @@ func (o *Out) snapshot() progress {
 	p.Retries += o.meter.Retries()
 	d := o.enc.Drift()
 	p.New = union(p.New, d.New)
+	if !o.enc.Begun() { // nothing was read yet in this invocation, for example while a job was asked after
+		return p
+	}
 	if p.Resumed {
 		p.Missing = slices.DeleteFunc(slices.Clone(p.Missing), func(f string) bool { return !slices.Contains(d.Missing, f) })
 	} else {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"gocloud.dev/gcerrors"
 
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/gate"
@@ -71,6 +72,10 @@ const version = 1
 // WriteManifest sets the manifest's Version and Digest, writes it into the
 // attempt's folder and then calls Options.Arrived. An error with a key means that
 // the manifest is visible and only its announcement failed: call Announce.
+//
+// There is one manifest in a folder. Where it is there already with the same rows,
+// a write before this one was answered too late, and nothing is written; one with
+// other rows is fault.Corrupt.
 func (s *Store) WriteManifest(ctx context.Context, dir string, m *Manifest) (key string, err error) {
 	m.Version = version
 	if m.Digest, err = m.digest(); err != nil {
@@ -81,10 +86,23 @@ func (s *Store) WriteManifest(ctx context.Context, dir string, m *Manifest) (key
 		return "", fault.New(fault.Invalid, "manifest for %s: %w", dir, err)
 	}
 	key = ManifestKey(dir)
-	if err := s.Put(ctx, key, data); err != nil {
+	err = s.put(ctx, key, data, true)
+	if gcerrors.Code(err) == gcerrors.FailedPrecondition {
+		err = s.same(ctx, key, m.Digest)
+	}
+	if err != nil {
 		return "", err
 	}
 	return key, s.arrived(ctx, key)
+}
+
+// same is nil where the manifest under key is of the same rows.
+func (s *Store) same(ctx context.Context, key, digest string) error {
+	old, err := s.ReadManifest(ctx, key)
+	if err == nil && old.Digest != digest {
+		err = fault.New(fault.Corrupt, "%s is there already with other rows: two workers wrote under one fence, or two warehouses share this stage; run the function again, which takes a new fence, and give each warehouse a stage of its own", s.where(key))
+	}
+	return err
 }
 
 func (s *Store) arrived(ctx context.Context, key string) error {

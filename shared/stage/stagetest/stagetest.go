@@ -40,6 +40,8 @@ func Run(t *testing.T, open func(t *testing.T) *stage.Store) {
 		{"odd names become plain keys", oddNames},
 		{"fetch verifies size and digest", fetch},
 		{"a manifest comes back as written", manifest},
+		{"a folder has one manifest", oneManifest},
+		{"an object of several pieces", pieces},
 		{"a manifest is decoded strictly", strictManifest},
 		{"a manifest's digest covers rows and table", manifestDigest},
 		{"announce writes the same bytes again", announce},
@@ -257,6 +259,41 @@ func manifest(t *testing.T, s *stage.Store) {
 	}
 }
 
+// oneManifest: a write that was answered too late is done again, and another worker
+// under the same fence is found out.
+func oneManifest(t *testing.T, s *stage.Store) {
+	m := example(put(t, s, dir+"/part.zst", "x"))
+	for range 2 {
+		if _, err := s.WriteManifest(t.Context(), dir, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := example(put(t, s, dir+"/part-2.zst", "y"))
+	key, err := s.WriteManifest(t.Context(), dir, other)
+	wantKind(t, err, fault.Corrupt, "other rows")
+	if got, err := s.ReadManifest(t.Context(), stage.ManifestKey(dir)); err != nil || got.Digest != m.Digest || key != "" {
+		t.Errorf("the manifest is now %+v, %v, under %q", got, err, key)
+	}
+}
+
+// pieces is more than a driver sends at once, whole and given up half-way.
+func pieces(t *testing.T, s *stage.Store) {
+	text := strings.Repeat("0123456789abcdef", 12<<20/16)
+	p := put(t, s, dir+"/large.zst", text)
+	file, release, err := s.Fetch(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+	_ = file
+	w := create(t, t.Context(), s, dir+"/given-up.zst")
+	if _, err := io.WriteString(w, text); err != nil {
+		t.Fatal(err)
+	}
+	w.Abort()
+	wantKeys(t, s, dir+"/large.zst")
+}
+
 func strictManifest(t *testing.T, s *stage.Store) {
 	key, err := s.WriteManifest(t.Context(), dir, example())
 	if err != nil {
@@ -294,7 +331,11 @@ func manifestDigest(t *testing.T, s *stage.Store) {
 	digest := func(change func(m *stage.Manifest)) string {
 		m := example(stage.Part{Key: "k", Rows: 2, Bytes: 3, SHA256: "ab"})
 		change(m)
-		if _, err := s.WriteManifest(t.Context(), dir, m); err != nil {
+		key, err := s.WriteManifest(t.Context(), dir, m)
+		if err == nil {
+			err = s.Delete(t.Context(), key)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		return m.Digest
