@@ -2,7 +2,6 @@ package chain
 
 import (
 	"errors"
-	"net/http"
 	"path"
 
 	"github.com/go-json-experiment/json"
@@ -30,13 +29,6 @@ import (
 // Anything else is fault.Invalid, which names the type that was found. [Split] is
 // for those who go on with the rest of a batch.
 func Decode(body []byte) ([]Event, error) { return whole(read(body, 0)) }
-
-// DecodeRequest reads an event from an HTTP request: what [Decode] reads, a
-// CloudEvent in binary mode, or a call of Cloud Scheduler, which is a tick even
-// where its body is empty.
-func DecodeRequest(header http.Header, body []byte) ([]Event, error) {
-	return whole(request(header, body, 0))
-}
 
 func whole(events []Event, err error) ([]Event, error) {
 	if err != nil {

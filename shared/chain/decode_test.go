@@ -97,33 +97,48 @@ func TestDecodeTick(t *testing.T) {
 	}
 }
 
-func TestDecodeRequest(t *testing.T) {
+func TestSplitRequest(t *testing.T) {
 	binary := http.Header{}
 	for k, v := range map[string]string{"ce-specversion": "1.0", "ce-id": "7a1b2c3d-unique", "ce-type": typeArrival, "ce-subject": "objects/x",
 		"ce-source": "//storage.googleapis.com/projects/_/buckets/raw-landing", "ce-time": "2024-05-01T03:04:05.678Z", "Content-Type": "application/json"} {
 		binary.Set(k, v)
 	}
 	want, _ := Decode(golden(t, "gcs_cloudevent"))
-	got, err := DecodeRequest(binary, golden(t, "gcs_binary_body"))
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("binary: got %s, %v; want %s", show(got), err, show(want))
+	got := SplitRequest(binary, golden(t, "gcs_binary_body"))
+	if got.Err != nil || got.Direct || !reflect.DeepEqual(got.Events, want) {
+		t.Errorf("binary: got %s, %v; want %s", show(got), got.Err, show(want))
 	}
 	binary.Set("ce-type", typeMessage)
 	binary.Set("ce-source", "//pubsub.googleapis.com/projects/acme/topics/"+TopicSlices)
-	if got, err := DecodeRequest(binary, golden(t, "pubsub_push")); err != nil || got[0].Message.Topic != TopicSlices {
-		t.Errorf("binary message: got %s, %v", show(got), err)
+	if got := SplitRequest(binary, golden(t, "pubsub_push")); got.Err != nil || got.Events[0].Message.Topic != TopicSlices {
+		t.Errorf("binary message: got %s, %v", show(got), got.Err)
+	}
+	if got := SplitRequest(http.Header{}, golden(t, "gcs_in_pubsub")); got.Err != nil || got.Direct || got.Tries != 1 {
+		t.Errorf("push: got %s, %v", show(got), got.Err)
+	}
+	if got := SplitRequest(http.Header{}, golden(t, "scheduler_in_pubsub")); got.Err != nil || got.Direct {
+		t.Errorf("a tick that is pushed: got %s, %v", show(got), got.Err)
 	}
 	due := http.Header{}
 	due.Set("X-CloudScheduler", "true")
 	due.Set("X-CloudScheduler-ScheduleTime", "2024-05-01T06:00:00+02:00")
 	for body, function := range map[string]string{"": "", " {} ": "", `{"function":"clari"}`: "clari"} {
-		got, err := DecodeRequest(due, []byte(body))
-		if err != nil || len(got) != 1 || !reflect.DeepEqual(*got[0].Tick, Tick{Function: function, At: time.Date(2024, 5, 1, 4, 0, 0, 0, time.UTC)}) {
-			t.Errorf("scheduler %q: got %s, %v", body, show(got), err)
+		got := SplitRequest(due, []byte(body))
+		if got.Err != nil || !got.Direct || len(got.Events) != 1 || !reflect.DeepEqual(*got.Events[0].Tick, Tick{Function: function, At: time.Date(2024, 5, 1, 4, 0, 0, 0, time.UTC)}) {
+			t.Errorf("scheduler %q: got %s, %v", body, show(got), got.Err)
 		}
 	}
-	if _, err := DecodeRequest(http.Header{}, nil); !errors.Is(err, fault.Invalid) {
-		t.Errorf("an empty request of nobody: got %v", err)
+	if got := SplitRequest(http.Header{}, nil); !errors.Is(got.Err, fault.Invalid) || got.Direct {
+		t.Errorf("an empty request of nobody: got %s, %v", show(got), got.Err)
+	}
+	if header, got, ok := SplitURL(golden(t, "function_url")); !ok || !got.Direct || header.Get("Content-Type") != "application/json" {
+		t.Errorf("function URL: got %s", show(got))
+	}
+	if _, got, ok := SplitURL(golden(t, "function_url_push")); !ok || got.Direct || len(got.Events) != 1 {
+		t.Errorf("push to a function URL: got %s", show(got))
+	}
+	if _, _, ok := SplitURL(golden(t, "s3")); ok {
+		t.Error("an S3 event looks like a request")
 	}
 }
 
@@ -159,7 +174,7 @@ func TestNewest(t *testing.T) {
 			t.Errorf("got %s", show(got))
 		}
 	}
-	if !Later("100", "99") || Later("99", "100") || Later("v2", "v1") || Later("7", "07") {
+	if !later("100", "99") || later("99", "100") || later("v2", "v1") || later("7", "07") {
 		t.Error("generations are numbers")
 	}
 }

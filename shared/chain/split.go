@@ -2,8 +2,12 @@ package chain
 
 import (
 	"cmp"
+	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Delivery is a part of an invocation that ends on its own: one record of those
@@ -15,6 +19,7 @@ type Delivery struct {
 	Batch  string  // the id by which SQS wants to hear that it failed; "" = the invocation fails
 	Group  string  // of a FIFO queue: after one that failed, the later ones must wait
 	Tries  int     // deliveries so far, this one counted; 0 = unknown
+	Direct bool    // somebody waits for the answer, and only asked: it is no event that comes again
 }
 
 // Split reads an event like [Decode], but record by record: what cannot be read,
@@ -37,6 +42,40 @@ func Split(body []byte) []Delivery {
 		}
 	}
 	return out
+}
+
+// SplitRequest reads an HTTP request: what [Decode] reads, a CloudEvent in binary
+// mode, or a call of Cloud Scheduler, which is a tick even where its body is empty.
+func SplitRequest(header http.Header, body []byte) Delivery {
+	d := Delivery{Raw: body}
+	d.Events, d.Err = request(header, body, 0)
+	var e struct {
+		SpecVersion string         `json:"specversion"`
+		Message     jsontext.Value `json:"message"`
+		Tries       int            `json:"deliveryAttempt"`
+	}
+	pushed := header.Get("ce-specversion") != "" || decode(body, &e) == nil && (e.SpecVersion != "" || e.Message.Kind() == '{')
+	d.Tries = e.Tries
+	d.Direct = !pushed && (header.Get(schedulerMark) != "" || header.Get(schedulerJob) != "" || ticks(d.Events) || sent(body))
+	return d
+}
+
+// ticks reports whether events are ticks, and there are any.
+func ticks(events []Event) bool {
+	return len(events) > 0 && !slices.ContainsFunc(events, func(e Event) bool { return e.Tick == nil })
+}
+
+// SplitURL reads a request to a Lambda function URL; ok is false for any other event.
+func SplitURL(event []byte) (header http.Header, d Delivery, ok bool) {
+	var e envelope
+	if decode(event, &e) != nil || e.Context.HTTP == nil {
+		return nil, d, false
+	}
+	header, body, err := unpack(event)
+	if err != nil {
+		return header, Delivery{Err: err, Raw: event}, true
+	}
+	return header, SplitRequest(header, body), true
 }
 
 // Newest leaves out the arrivals that a later one of the same object, among these,
@@ -63,12 +102,12 @@ func (a *Arrival) after(b *Arrival) bool {
 	if a.Sequence != "" && b.Sequence != "" {
 		return compare(strings.ToUpper(a.Sequence), strings.ToUpper(b.Sequence)) > 0
 	}
-	return Later(a.Generation, b.Generation)
+	return later(a.Generation, b.Generation)
 }
 
-// Later reports whether generation a of a GCS object is later than b. Versions of
+// later reports whether generation a of a GCS object is later than b. Versions of
 // S3 objects are not numbers: the answer is no.
-func Later(a, b string) bool { return decimal(a) && decimal(b) && compare(a, b) > 0 }
+func later(a, b string) bool { return decimal(a) && decimal(b) && compare(a, b) > 0 }
 
 // compare orders numbers of any length, written in digits of one case.
 func compare(a, b string) int {
