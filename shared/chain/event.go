@@ -25,13 +25,16 @@ type Arrival struct {
 	Sequence   string // S3 sequencer, hexadecimal: of two writings of a key the later one has the greater; "" where there is none
 }
 
-// Tick asks a function for slices: those that are due, or those of a range.
+// Tick asks a function for slices: those that are due, or those of a range. Its JSON
+// is what schedules are set up to send and what a person posts: {"function":"clari"}
+// is enough, dates will do as times, and a name that is not one of these is refused.
 type Tick struct {
-	Function string    // "" = whoever gets it
-	Tables   []string  // none = all
-	From, To time.Time // half-open, UTC; zero = what is due
-	Purpose  string    // "" = live
-	At       time.Time // when it was due, UTC: a schedule that is tried again asks for the same; zero = unknown
+	Function string    `json:"function"`                // "" = whoever gets it
+	Tables   []string  `json:"tables,omitempty"`        // none = all
+	From     time.Time `json:"from,omitzero"`           // half-open with To, UTC; zero = what is due
+	To       time.Time `json:"to,omitzero"`             //
+	Purpose  string    `json:"purpose,omitempty"`       // live or backfill; "" = live
+	At       time.Time `json:"scheduled_time,omitzero"` // when it was due, UTC: a schedule that is tried again asks for the same; zero = unknown
 }
 
 // The types of the CloudEvents we understand and make.

@@ -11,8 +11,8 @@ import (
 	"github.com/millrace-data/millrace/shared/fault"
 )
 
-// tickBody is what schedulers are set up to send. Names that are not here are
-// refused: a misspelled "table" must not read everything.
+// tickBody is a [Tick] as it arrives. Names that are not here are refused: a
+// misspelled "table" must not read everything.
 type tickBody struct {
 	Function  string   `json:"function"`
 	Tables    []string `json:"tables"`
@@ -61,9 +61,10 @@ func ticked(body []byte, otherwise string) ([]Event, error) {
 			return nil, fault.New(fault.Invalid, "tick: %s is neither a date nor a time of RFC 3339", f.name)
 		}
 	}
-	switch t.Purpose {
-	case "", "live", "backfill":
-	default:
+	if t.From.IsZero() && !t.To.IsZero() || t.From.IsZero() && t.Purpose == "backfill" {
+		return nil, fault.New(fault.Invalid, "tick: a range, and each backfill, has a from")
+	}
+	if t.Purpose != "" && t.Purpose != "live" && t.Purpose != "backfill" {
 		return nil, fault.New(fault.Invalid, "tick: the purpose is neither live nor backfill")
 	}
 	return []Event{tick(t, b.Execution)}, nil

@@ -18,7 +18,8 @@ const (
 	// reserve is kept free at the end of an invocation, for its answer.
 	reserve = 5 * time.Second
 	// patience is how long a message that is not due yet is waited with. One that is
-	// later still is handled early, which handlers bear: they ask for it again.
+	// later still comes again; from SQS, which hides it for most of an hour then, it
+	// is handled early, which handlers bear: they ask for it again.
 	patience = 10 * time.Second
 )
 
@@ -65,23 +66,23 @@ func (a Answer) Outcome() string {
 // Handle deals with a delivery, within the time that ctx, or MILLRACE_DEADLINE where
 // that ends sooner, leaves. It says again only where the outcome could not be
 // recorded or may be another one next time.
-func (f *Function) Handle(ctx context.Context, d chain.Delivery) Answer {
-	m, release, err := f.hold(ctx)
+func (n *Node) Handle(ctx context.Context, d chain.Delivery) Answer {
+	m, release, err := n.hold(ctx)
 	if err != nil { // the deployment is at fault, not the event
-		f.secrets.Forget()
-		return f.sum(ctx, d, []Ended{{State: "again", again: true, err: fmt.Errorf("open function %s: %w", f.o.Name, err)}})
+		n.secrets.Forget()
+		return n.sum(ctx, d, []Ended{{State: "again", again: true, err: fmt.Errorf("open function %s: %w", n.o.Function, err)}})
 	}
 	defer release()
 	ctx, cancel := budget(ctx, m.settings.Deadline)
 	defer cancel()
 	var ended []Ended
 	for _, e := range chain.Newest(d.Events) {
-		ended = append(ended, f.one(ctx, m, d, e))
+		ended = append(ended, n.one(ctx, m, d, e))
 	}
 	if d.Err != nil {
-		ended = append(ended, f.refuse(ctx, m, d, chain.Event{}, d.Err))
+		ended = append(ended, n.refuse(ctx, m, d, chain.Event{}, d.Err))
 	}
-	return f.sum(ctx, d, ended)
+	return n.sum(ctx, d, ended)
 }
 
 // budget ends before the platform does, so that there is time to answer.
@@ -99,16 +100,16 @@ func budget(ctx context.Context, limit time.Duration) (context.Context, context.
 }
 
 // one deals with one event.
-func (f *Function) one(ctx context.Context, m *mill, d chain.Delivery, e chain.Event) Ended {
+func (n *Node) one(ctx context.Context, m *mill, d chain.Delivery, e chain.Event) Ended {
 	var out Ended
 	var err error
 	switch {
 	case e.Tick != nil:
-		out, err = f.tick(ctx, m, e.Tick)
+		out, err = n.tick(ctx, m, e.Tick)
 	case e.Message != nil:
-		out, err = f.message(ctx, m, e.Message)
+		out, err = n.message(ctx, m, d, e.Message)
 	default:
-		out, err = f.arrival(ctx, m, e)
+		out, err = n.arrival(ctx, m, e)
 	}
 	switch fault.Of(err) {
 	case nil, fault.Stale:
@@ -116,45 +117,48 @@ func (f *Function) one(ctx context.Context, m *mill, d chain.Delivery, e chain.E
 		out = Ended{State: "again", again: true, err: err}
 	default:
 		if errors.Is(err, fault.Auth) {
-			f.secrets.Forget()
+			n.secrets.Forget()
 		}
-		return f.refuse(ctx, m, d, e, err)
+		return n.refuse(ctx, m, d, e, err)
 	}
 	if errors.Is(out.err, fault.Auth) { // a rotation may be what it takes
-		f.secrets.Forget()
+		n.secrets.Forget()
 	}
 	out.Event = e.ID
 	return out
 }
 
 // tick asks for the slices that are due.
-func (f *Function) tick(ctx context.Context, m *mill, t *chain.Tick) (Ended, error) {
-	if f.o.Connector == nil {
-		return Ended{}, fault.New(fault.Invalid, "function %s has no slices to ask for: an arrival starts it, no schedule", f.o.Name)
+func (n *Node) tick(ctx context.Context, m *mill, t *chain.Tick) (Ended, error) {
+	if m.connector == nil {
+		return Ended{}, fault.New(fault.Invalid, "function %s has no slices to ask for: an arrival starts it, no schedule", n.o.Function)
 	}
-	if t.Function != "" && t.Function != f.o.Name {
-		return Ended{}, fault.New(fault.Invalid, "a tick for function %.50q came to %s: check the schedule's target", t.Function, f.o.Name)
+	if t.Function != "" && t.Function != n.o.Function {
+		return Ended{}, fault.New(fault.Invalid, "a tick for function %.50q came to %s: check the schedule's target", t.Function, n.o.Function)
 	}
 	now := t.At
 	if now.IsZero() {
-		now = f.o.Now().UTC()
+		now = n.o.Now().UTC()
 	}
-	slices, err := m.extract.Tick(ctx, f.o.Connector, extract.Request{Tables: t.Tables, From: t.From, To: t.To, Purpose: extract.Purpose(t.Purpose), Now: now})
+	slices, err := m.extract.Tick(ctx, m.connector, extract.Request{Tables: t.Tables, From: t.From, To: t.To, Purpose: extract.Purpose(t.Purpose), Now: now})
 	return Ended{State: Ticked, Slices: len(slices)}, err
 }
 
 // message reads the slice that a message names.
-func (f *Function) message(ctx context.Context, m *mill, msg *chain.Message) (Ended, error) {
-	if f.o.Connector == nil {
-		return Ended{}, fault.New(fault.Invalid, "%s takes the arrival of objects, this is a message of topic %.50q: give it to the function it names", f.o.Name, msg.Topic)
+func (n *Node) message(ctx context.Context, m *mill, d chain.Delivery, msg *chain.Message) (Ended, error) {
+	if m.connector == nil {
+		return Ended{}, fault.New(fault.Invalid, "%s takes the arrival of objects, this is a message of topic %.50q: give it to the function it names", n.o.Function, msg.Topic)
 	}
-	if other := msg.Attributes["function"]; other != "" && other != f.o.Name {
+	if other := msg.Attributes["function"]; other != "" && other != n.o.Function {
 		return Ended{State: Ignored}, nil // a subscription without a filter
+	}
+	if time.Until(msg.NotBefore) > patience && d.Batch == "" {
+		return Ended{}, fault.LimitedUntil(msg.NotBefore, "the message is not due yet")
 	}
 	if err := wait(ctx, time.Until(msg.NotBefore)); err != nil {
 		return Ended{}, err
 	}
-	o, err := m.extract.Handle(ctx, f.o.Connector, *msg)
+	o, err := m.extract.Handle(ctx, m.connector, *msg)
 	out := Ended{State: o.State, Slices: 1, Rows: o.Rows, err: o.Err}
 	if !o.Until.IsZero() {
 		out.Until = &o.Until
@@ -182,13 +186,13 @@ func wait(ctx context.Context, d time.Duration) error {
 // arrival loads a manifest. Parts and what is kept for people arrive too, and what
 // this function writes itself lies where nothing is loaded from (corrupt/): it can
 // not start itself.
-func (f *Function) arrival(ctx context.Context, m *mill, e chain.Event) (Ended, error) {
+func (n *Node) arrival(ctx context.Context, m *mill, e chain.Event) (Ended, error) {
 	a := e.Arrival
-	if f.o.Connector != nil {
-		return Ended{}, fault.New(fault.Invalid, "%s reads slices that messages name, this is the arrival of an object: give it to %s", f.o.Name, loadfunction.Name)
+	if m.connector != nil {
+		return Ended{}, fault.New(fault.Invalid, "%s reads slices that messages name, this is the arrival of an object: give it to %s", n.o.Function, loadfunction.Name)
 	}
-	if a.Bucket != m.bucket.Name {
-		return Ended{}, fault.New(fault.Invalid, "an object arrived in bucket %.80q, but the stage is %q: check the notification", a.Bucket, m.bucket.Name)
+	if a.Bucket != m.stage.Name() {
+		return Ended{}, fault.New(fault.Invalid, "an object arrived in bucket %.80q, but the stage is %q: check the notification", a.Bucket, m.stage.Name())
 	}
 	key, ok := m.stage.Key(a.Key)
 	if !ok || !stage.IsManifest(key) {
@@ -204,10 +208,10 @@ func (f *Function) arrival(ctx context.Context, m *mill, e chain.Event) (Ended, 
 // overtaken reports whether an object was written again after this arrival: the
 // event of that writing is on its way, or was here already.
 func (m *mill) overtaken(ctx context.Context, a *chain.Arrival) (bool, error) {
-	if a.Generation == "" || m.bucket.Generation == nil {
+	if a.Generation == "" || m.generation == nil {
 		return false, nil
 	}
-	now, err := m.bucket.Generation(ctx, a.Key)
+	now, err := m.generation(ctx, a.Key)
 	if errors.Is(err, fault.NotFound) {
 		return true, nil // swept: a newer attempt is loaded
 	}
@@ -215,8 +219,8 @@ func (m *mill) overtaken(ctx context.Context, a *chain.Arrival) (bool, error) {
 }
 
 // sum makes the answer, and one line of the log where something went wrong.
-func (f *Function) sum(ctx context.Context, d chain.Delivery, ended []Ended) Answer {
-	a := Answer{Function: f.o.Name, Events: ended}
+func (n *Node) sum(ctx context.Context, d chain.Delivery, ended []Ended) Answer {
+	a := Answer{Function: n.o.Function, Events: ended}
 	var errs []error
 	for i, e := range ended {
 		a.Again = a.Again || e.again
@@ -230,7 +234,7 @@ func (f *Function) sum(ctx context.Context, d chain.Delivery, ended []Ended) Ans
 		if a.Again {
 			level = slog.LevelWarn
 		}
-		f.o.Log.Log(ctx, level, "event "+a.Outcome(), "function", f.o.Name, "events", len(ended), "tries", d.Tries, "kind", fault.Of(a.Err).Error(), "error", a.Err)
+		n.o.Log.Log(ctx, level, "event "+a.Outcome(), "function", n.o.Function, "events", len(ended), "tries", d.Tries, "kind", fault.Of(a.Err).Error(), "error", a.Err)
 	}
 	return a
 }

@@ -11,7 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/millrace-data/millrace/shared/chain"
+	"gocloud.dev/blob"
+
 	"github.com/millrace-data/millrace/shared/env"
 	"github.com/millrace-data/millrace/shared/extract"
 	"github.com/millrace-data/millrace/shared/fault"
@@ -34,82 +35,79 @@ type settings struct {
 type mill struct {
 	environ  [sha256.Size]byte // digest of names and values: tells a rotated secret
 	settings settings
-	bucket   Bucket
-	chain    Publisher
+
+	connector  *extract.Function // nil = load
+	bucket     *blob.Bucket
+	generation func(ctx context.Context, object string) (string, error) // nil where the bucket counts none
+	chain      Chain
 
 	warehouse *warehouse.Warehouse
 	stage     *stage.Store
 	extract   *extract.Engine
 	load      *load.Engine
 
-	users   int  // guarded by Function.mu
+	users   int  // guarded by Node.mu
 	retired bool // closed by its last user
 }
 
 // hold returns the mill of the present environment; release gives it back.
-func (f *Function) hold(ctx context.Context) (m *mill, release func(), err error) {
-	lookup, digest, err := f.environment(ctx)
+func (n *Node) hold(ctx context.Context) (m *mill, release func(), err error) {
+	lookup, digest, err := n.environment(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.mill == nil || f.mill.environ != digest {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.mill == nil || n.mill.environ != digest {
 		// A driver may keep the context for what it opens later.
-		fresh, err := f.open(context.WithoutCancel(ctx), lookup)
+		fresh, err := n.open(context.WithoutCancel(ctx), lookup)
 		if err != nil {
 			return nil, nil, err
 		}
 		fresh.environ = digest
-		old := f.mill
-		f.mill = fresh
-		f.retire(old)
+		old := n.mill
+		n.mill = fresh
+		n.retire(old)
 	}
-	m = f.mill
+	m = n.mill
 	m.users++
 	return m, func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
+		n.mu.Lock()
+		defer n.mu.Unlock()
 		if m.users--; m.retired && m.users == 0 {
-			f.shut(m)
+			n.shut(m)
 		}
 	}, nil
 }
 
-// drop closes a mill now, or when its last user is done.
-func (f *Function) drop(m *mill) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.retire(m)
-}
-
-func (f *Function) retire(m *mill) {
+// retire closes a mill now, or has its last user do it.
+func (n *Node) retire(m *mill) {
 	if m == nil {
 		return
 	}
 	if m.retired = true; m.users == 0 {
-		f.shut(m)
+		n.shut(m)
 	}
 }
 
-func (f *Function) shut(m *mill) {
+func (n *Node) shut(m *mill) {
 	if err := m.close(); err != nil {
-		f.o.Log.Warn("not all was closed", "function", f.o.Name, "error", err)
+		n.o.Log.Warn("not all was closed", "function", n.o.Function, "error", err)
 	}
 }
 
 // environment is the variables with their secrets, and a digest of all.
-func (f *Function) environment(ctx context.Context) (env.Lookup, [sha256.Size]byte, error) {
+func (n *Node) environment(ctx context.Context) (env.Lookup, [sha256.Size]byte, error) {
 	var digest [sha256.Size]byte
-	plain := f.o.Environ()
+	plain := n.o.Environ
 	var life struct {
 		Lifetime time.Duration `envconfig:"SECRET_LIFETIME" default:"5m"`
 	}
 	if err := env.Load(list(plain), "MILLRACE", &life); err != nil {
 		return nil, digest, err
 	}
-	f.secrets.keep(life.Lifetime)
-	lookup, err := env.Resolved(ctx, plain, f.secrets)
+	n.secrets.keep(life.Lifetime)
+	lookup, err := env.Resolved(ctx, plain, n.secrets)
 	if err != nil {
 		return nil, digest, err
 	}
@@ -133,8 +131,11 @@ func list(environ []string) env.Lookup {
 }
 
 // open opens what the environment names. What it opened is closed where it fails.
-func (f *Function) open(ctx context.Context, lookup env.Lookup) (_ *mill, err error) {
+func (n *Node) open(ctx context.Context, lookup env.Lookup) (_ *mill, err error) {
 	m := &mill{}
+	if m.connector, err = n.connector(); err != nil {
+		return nil, err
+	}
 	if err := env.Load(lookup, "MILLRACE", &m.settings); err != nil {
 		return nil, err
 	}
@@ -143,46 +144,38 @@ func (f *Function) open(ctx context.Context, lookup env.Lookup) (_ *mill, err er
 			err = errors.Join(err, m.close())
 		}
 	}()
-	place := func(url, rest string) Place { return Place{URL: url, Rest: rest, Function: f.o.Name, Lookup: lookup} }
-	dsn := m.settings.Warehouse.Reveal()
-	openWarehouse, rest, err := pick(f.o.Drivers.Warehouse, "MILLRACE_WAREHOUSE", dsn)
+	place, err := ParseStage(m.settings.Stage)
 	if err != nil {
 		return nil, err
 	}
-	openStage, stageRest, err := pick(f.o.Drivers.Stage, "MILLRACE_STAGE", m.settings.Stage)
-	if err != nil {
+	var so stage.Options
+	if m.bucket, so, err = place.Open(ctx); err != nil {
 		return nil, err
 	}
-	openChain, chainRest, err := pick(f.o.Drivers.Chain, "MILLRACE_CHAIN", m.settings.Chain)
-	if err != nil {
+	m.generation = generation(m.bucket, place.Scheme)
+	if m.chain, err = n.openChain(ctx, m.settings.Chain, lookup); err != nil {
 		return nil, err
 	}
-	if m.bucket, err = openStage(ctx, place(m.settings.Stage, stageRest)); err != nil {
+	if m.warehouse, err = n.openWarehouse(ctx, m.settings.Warehouse.Reveal(), lookup); err != nil {
 		return nil, err
 	}
-	if m.chain, err = openChain(ctx, place(m.settings.Chain, chainRest)); err != nil {
-		return nil, err
-	}
-	if m.warehouse, err = openWarehouse(ctx, place(dsn, rest)); err != nil {
-		return nil, err
-	}
-	return m, f.engines(m, lookup)
+	return m, n.engines(m, so, lookup)
 }
 
 // engines puts the engines on what is open.
-func (f *Function) engines(m *mill, lookup env.Lookup) error {
-	scratch := f.o.Scratch
+func (n *Node) engines(m *mill, so stage.Options, lookup env.Lookup) error {
+	scratch := n.o.Scratch
 	if scratch == "" {
 		scratch = filepath.Join(os.TempDir(), "millrace")
 	}
 	if err := os.MkdirAll(scratch, 0o700); err != nil {
 		return fault.New(fault.Invalid, "create the scratch folder: %w; set TMPDIR to a folder that the function may write to", err)
 	}
-	m.stage = stage.New(m.bucket.Blob, stage.Options{Name: m.bucket.Name, Prefix: m.bucket.Prefix, Kind: m.bucket.Kind, Local: m.bucket.Local, Scratch: scratch})
-	var out chain.Publisher = m.chain.Publisher
-	m.extract = &extract.Engine{Warehouse: m.warehouse, Stage: m.stage, Chain: out, Log: f.o.Log, Env: lookup,
-		Scratch: scratch, Owner: f.o.Name + "@" + f.o.Instance, Point: f.o.Point, Progress: f.o.Progress}
-	m.load = &load.Engine{Warehouse: m.warehouse, Stage: m.stage, Chain: out, Log: f.o.Log, Now: f.o.Now, Point: f.o.Point}
+	so.Scratch = scratch
+	m.stage = stage.New(m.bucket, so)
+	m.extract = &extract.Engine{Warehouse: m.warehouse, Stage: m.stage, Chain: m.chain, Log: n.o.Log, Env: lookup, Scratch: scratch,
+		Owner: fmt.Sprintf("%s/%d", n.o.Instance, os.Getpid()), Point: n.o.Point}
+	m.load = &load.Engine{Warehouse: m.warehouse, Stage: m.stage, Chain: m.chain, Log: n.o.Log, Now: n.o.Now, Point: n.o.Point}
 	return nil
 }
 
@@ -191,11 +184,11 @@ func (m *mill) close() error {
 	if m.warehouse != nil {
 		errs = append(errs, m.warehouse.Close())
 	}
-	if m.chain.Close != nil {
+	if m.chain != nil {
 		errs = append(errs, m.chain.Close())
 	}
-	if m.bucket.Blob != nil {
-		errs = append(errs, m.bucket.Blob.Close())
+	if m.bucket != nil {
+		errs = append(errs, m.bucket.Close())
 	}
 	return errors.Join(errs...)
 }

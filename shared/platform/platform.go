@@ -1,7 +1,7 @@
 // Package platform is what all clouds have in common: it opens the engines that the
 // environment names and gives one function's events to them.
 //
-// A [Function] is a deployed function. [Function.Handle] takes what chain.Split or
+// A [Node] is a deployed function. [Node.Handle] takes what chain.Split or
 // chain.DecodeRequest read, whichever cloud delivered it, and answers in the one
 // word that matters to who delivers: does it have to come again. What can never
 // succeed is recorded and done with; what passes comes again, as often as the
@@ -9,37 +9,49 @@
 // only translate: an HTTP status, an error, the failed items of a batch.
 //
 // Nothing is opened before the first event. Secrets by reference are read then, and
-// again when their lifetime is over; a changed one opens everything anew. A Function
+// again when their lifetime is over; a changed one opens everything anew. A Node
 // keeps no state that matters: the ledger has it.
 package platform
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"sync"
 	"time"
 
+	"github.com/millrace-data/millrace/functions"
+	loadfunction "github.com/millrace-data/millrace/functions/load"
+	"github.com/millrace-data/millrace/shared/chain"
 	"github.com/millrace-data/millrace/shared/env"
 	"github.com/millrace-data/millrace/shared/extract"
+	"github.com/millrace-data/millrace/shared/warehouse"
 )
 
-// Options are what a deployed function is made of. Name and Drivers are required.
+// Options are what a deployed function is made of. Only Function is required.
 type Options struct {
-	Name      string            // of the function, as in infra/functions.json
-	Connector *extract.Function // nil = the function that loads what arrived
-	Drivers   Drivers
-	Secrets   env.Resolver           // of references in the environment; nil = there may be none
-	Environ   func() []string        // nil = os.Environ
-	Log       *slog.Logger           // nil = silence
-	Now       func() time.Time       // nil = time.Now
-	Scratch   string                 // a folder; "" = the system's
-	Instance  string                 // what a person can find this worker by; "" = the host's name
-	Point     func(name string)      // crash points, for tests
-	Progress  func(extract.Progress) // nil = nobody looks
+	Function  string                                                                // a connector's name, or load
+	Functions []*extract.Function                                                   // that Function is one of; nil = all of this build
+	Environ   []string                                                              // nil = os.Environ()
+	Secrets   env.Resolver                                                          // of references in the environment; nil = there may be none
+	Log       *slog.Logger                                                          // nil = silence; see [Log]
+	Warehouse func(ctx context.Context, place string) (*warehouse.Warehouse, error) // opens MILLRACE_WAREHOUSE; nil = Snowflake
+	Chain     func(ctx context.Context, place string) (Chain, error)                // opens MILLRACE_CHAIN; nil = Pub/Sub or SNS
+	Now       func() time.Time                                                      // nil = time.Now
+	Scratch   string                                                                // a folder; "" = one in the system's
+	Instance  string                                                                // by which a person finds this worker; "" = the host's name
+	Point     func(name string)                                                     // crash points, for tests
+	Lease     time.Duration                                                         // see [extract.Engine]
 }
 
-// Function is a deployed function. It is safe for concurrent use.
-type Function struct {
+// Chain is a chain that can be closed.
+type Chain interface {
+	chain.Publisher
+	Close() error
+}
+
+// Node is a deployed function. It is safe for concurrent use.
+type Node struct {
 	o       Options
 	secrets *Vault
 
@@ -48,9 +60,15 @@ type Function struct {
 }
 
 // New makes a function, which opens nothing yet.
-func New(o Options) *Function {
+func New(o Options) *Node {
+	if o.Functions == nil {
+		o.Functions = functions.All
+	}
 	if o.Environ == nil {
-		o.Environ = os.Environ
+		o.Environ = os.Environ()
+	}
+	if o.Secrets == nil {
+		o.Secrets = none{}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -61,23 +79,32 @@ func New(o Options) *Function {
 	if o.Instance == "" {
 		o.Instance, _ = os.Hostname()
 	}
-	if o.Secrets == nil {
-		o.Secrets = none{}
+	return &Node{o: o, secrets: &Vault{From: o.Secrets, Now: o.Now}}
+}
+
+// connector is the function as a connector; nil means load.
+func (n *Node) connector() (*extract.Function, error) {
+	for _, f := range n.o.Functions {
+		if f.Name == n.o.Function {
+			return f, nil
+		}
 	}
-	return &Function{o: o, secrets: &Vault{From: o.Secrets, Now: o.Now}}
+	if n.o.Function == loadfunction.Name {
+		return nil, nil
+	}
+	return functions.Find(n.o.Function)
 }
 
 // Name is what the function is called.
-func (f *Function) Name() string { return f.o.Name }
+func (n *Node) Name() string { return n.o.Function }
 
-// Log is where the function logs; see [NewLog].
-func (f *Function) Log() *slog.Logger { return f.o.Log }
+// Log is where the function logs.
+func (n *Node) Log() *slog.Logger { return n.o.Log }
 
 // Close closes what is open, once the events under way are done with it.
-func (f *Function) Close() {
-	f.mu.Lock()
-	m := f.mill
-	f.mill = nil
-	f.mu.Unlock()
-	f.drop(m)
+func (n *Node) Close() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.retire(n.mill)
+	n.mill = nil
 }

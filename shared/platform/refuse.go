@@ -22,17 +22,17 @@ const last = 20 * time.Second
 // refuse ends an event that will fail however often it comes: it is kept as it is in
 // the stage, for a person; a run says why; the slice that it names, if any, has
 // failed, so that the next tick takes it up. What cannot be recorded comes again.
-func (f *Function) refuse(ctx context.Context, m *mill, d chain.Delivery, e chain.Event, cause error) Ended {
+func (n *Node) refuse(ctx context.Context, m *mill, d chain.Delivery, e chain.Event, cause error) Ended {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), last)
 	defer cancel()
 	out := Ended{Event: e.ID, State: Poison, err: cause}
 	began := time.Now()
-	if where, err := f.keep(ctx, m, d.Raw); err != nil {
-		f.o.Log.WarnContext(ctx, "event not kept", "function", f.o.Name, "error", err)
+	if where, err := n.keep(ctx, m, d.Raw); err != nil {
+		n.o.Log.WarnContext(ctx, "event not kept", "function", n.o.Function, "error", err)
 	} else if where != "" {
 		cause = fmt.Errorf("%w; the event is kept as %s", cause, where)
 	}
-	run := warehouse.Run{ID: began.UTC().Format("20060102T150405.000000Z"), Function: f.o.Name, Step: "event", Slice: short(e.ID), Outcome: warehouse.Failed,
+	run := warehouse.Run{ID: began.UTC().Format("20060102T150405.000000Z"), Function: n.o.Function, Step: "event", Slice: short(e.ID), Outcome: warehouse.Failed,
 		QuotaLeft: -1, StartedAt: began, ErrorKind: fault.Of(cause).Error(), Error: cause.Error()}
 	err := errors.Join(m.warehouse.RecordRun(ctx, run), m.fail(ctx, e, cause))
 	if err != nil {
@@ -43,12 +43,12 @@ func (f *Function) refuse(ctx context.Context, m *mill, d chain.Delivery, e chai
 
 // keep stores an event below corrupt/, where no arrival starts anything; the same
 // one is kept once.
-func (f *Function) keep(ctx context.Context, m *mill, raw []byte) (where string, err error) {
+func (n *Node) keep(ctx context.Context, m *mill, raw []byte) (where string, err error) {
 	if len(raw) == 0 {
 		return "", nil
 	}
 	sum := sha256.Sum256(raw)
-	key := stage.Corrupt + "events/" + f.o.Name + "/" + hex.EncodeToString(sum[:16]) + ".json"
+	key := stage.Corrupt + "events/" + n.o.Function + "/" + hex.EncodeToString(sum[:16]) + ".json"
 	return m.stage.Name() + "/" + m.stage.Object(key), m.stage.Put(ctx, key, raw)
 }
 

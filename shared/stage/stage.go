@@ -14,6 +14,7 @@ package stage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"path/filepath"
@@ -238,6 +239,20 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 		return nil
 	}
 	return err
+}
+
+// Check writes, reads, lists and deletes one small object, so that a right that is
+// missing shows before a run needs it.
+func (s *Store) Check(ctx context.Context) error {
+	key := fmt.Sprintf("check/%d", time.Now().UnixNano())
+	if err := s.Put(ctx, key, []byte("ok")); err != nil {
+		return err
+	}
+	_, err := s.Get(ctx, key)
+	for _, lerr := range s.List(ctx, key) {
+		err = errors.Join(err, lerr)
+	}
+	return errors.Join(err, s.Delete(ctx, key))
 }
 
 // where is how an error names an object: by path, or by bucket and key.

@@ -43,6 +43,9 @@ var _ chain.Publisher = (*Publisher)(nil)
 // NewPublisher publishes with client to topics.
 func NewPublisher(client *sns.Client, topics Topics) *Publisher { return &Publisher{client, topics} }
 
+// Close ends nothing: the client holds no goroutines.
+func (p *Publisher) Close() error { return nil }
+
 // Publish implements chain.Publisher. Attributes without a value are left out: SNS
 // refuses them. NotBefore is carried, and honoured by who delivers.
 func (p *Publisher) Publish(ctx context.Context, m chain.Message) error {

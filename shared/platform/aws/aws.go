@@ -16,40 +16,58 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
 	"github.com/millrace-data/millrace/shared/chain"
-	"github.com/millrace-data/millrace/shared/extract"
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/platform"
 )
 
-// Start serves a function until the environment ends. connector is nil for the
-// function that loads.
-func Start(name string, connector *extract.Function) {
-	lambda.Start(&Handler{Function: New(name, connector)})
+// Start serves a function until Lambda ends the process. Of the options, what the
+// cloud has is set where nobody did.
+func Start(function string, o platform.Options) {
+	o.Function = function
+	if o.Log == nil {
+		o.Log = platform.Log(os.Stdout)
+	}
+	if o.Secrets == nil {
+		o.Secrets = &Secrets{}
+	}
+	if o.Instance == "" {
+		o.Instance = lambdacontext.LogStreamName
+	}
+	lambda.Start(&Handler{Options: o})
 }
 
-// New makes a function with all that AWS has.
-func New(name string, connector *extract.Function) *platform.Function {
-	return platform.New(platform.Options{Name: name, Connector: connector, Drivers: platform.Clouds(),
-		Secrets: &Secrets{}, Log: platform.NewLog(os.Stdout), Instance: lambdacontext.LogStreamName})
-}
-
-// Handler serves a function. Function is required.
+// Handler is the function.
 type Handler struct {
-	Function *platform.Function
-	Tokens   *Tokens // of requests to the function URL; nil = those of the environment
+	Options platform.Options
+	Tokens  *Tokens // that open a function URL; nil = those that the environment names
+
+	once sync.Once
+	n    *platform.Node
+}
+
+func (h *Handler) node() *platform.Node {
+	h.once.Do(func() {
+		h.n = platform.New(h.Options)
+		if h.Tokens == nil {
+			h.Tokens = &Tokens{Audience: os.Getenv("MILLRACE_PUSH_AUDIENCE"), Account: os.Getenv("MILLRACE_PUSH_ACCOUNT")}
+		}
+	})
+	return h.n
 }
 
 var _ lambda.Handler = (*Handler)(nil)
 
 // Invoke implements lambda.Handler.
 func (h *Handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
-	ctx = platform.With(ctx, trace(ctx)...)
+	ctx = platform.Attrs(ctx, trace(ctx)...)
+	n := h.node()
 	if header, d, ok := chain.SplitURL(event); ok {
 		return json.Marshal(h.request(ctx, event, header, d))
 	}
@@ -59,9 +77,9 @@ func (h *Handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	}
 	var answers []platform.Answer
 	for _, d := range deliveries {
-		a := h.Function.Handle(ctx, d)
+		a := n.Handle(ctx, d)
 		if a.Again { // the records before are done, which the next try finds out
-			return nil, fmt.Errorf("%s: the event must come again: %s", h.Function.Name(), fault.Of(a.Err)) // why is in the log
+			return nil, fmt.Errorf("%s: the event must come again: %s", n.Name(), fault.Of(a.Err)) // why is in the log
 		}
 		answers = append(answers, a)
 	}
@@ -71,11 +89,11 @@ func (h *Handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 // batch names the messages that must come again. Of a FIFO queue nothing is handled
 // after one that failed, so that the order stays; nor when the time is over.
 func (h *Handler) batch(ctx context.Context, deliveries []chain.Delivery) events.SQSEventResponse {
-	out := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
+	n, out := h.node(), events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
 	stop := false
 	for _, d := range deliveries {
 		if !stop && ctx.Err() == nil {
-			a := h.Function.Handle(ctx, d)
+			a := n.Handle(ctx, d)
 			if !a.Again {
 				continue
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 
@@ -17,19 +16,15 @@ import (
 
 // request answers a request to the function URL.
 func (h *Handler) request(ctx context.Context, event []byte, header http.Header, d chain.Delivery) events.LambdaFunctionURLResponse {
+	n := h.node()
 	var r events.LambdaFunctionURLRequest
 	if json.Unmarshal(event, &r) != nil || r.RequestContext.Authorizer == nil || r.RequestContext.Authorizer.IAM == nil {
-		tokens := h.Tokens
-		if tokens == nil {
-			tokens = &Tokens{Audience: os.Getenv("MILLRACE_PUSH_AUDIENCE"), Account: os.Getenv("MILLRACE_PUSH_ACCOUNT")}
-			h.Tokens = tokens
-		}
-		if err := tokens.Check(ctx, header.Get("Authorization")); err != nil {
-			h.Function.Log().WarnContext(ctx, "request refused", "function", h.Function.Name(), "error", err)
+		if err := h.Tokens.Check(ctx, header.Get("Authorization")); err != nil {
+			n.Log().WarnContext(ctx, "request refused", "function", n.Name(), "error", err)
 			return response(http.StatusForbidden, map[string]string{"error": "this function URL takes signed requests of AWS, or a token of the Google account that it was set up for"})
 		}
 	}
-	a := h.Function.Handle(ctx, d)
+	a := n.Handle(ctx, d)
 	switch {
 	case a.Again:
 		return response(http.StatusServiceUnavailable, a)

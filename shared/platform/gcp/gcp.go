@@ -15,7 +15,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"strconv"
@@ -24,7 +23,6 @@ import (
 	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
 
 	"github.com/millrace-data/millrace/shared/chain"
-	"github.com/millrace-data/millrace/shared/extract"
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/platform"
 )
@@ -32,40 +30,48 @@ import (
 // bodyMax is more than Pub/Sub delivers, which is 10 MB and a third for base64.
 const bodyMax = 16 << 20 // bytes
 
-// Register makes a function known to the framework, under its name, which is the
-// entry point of the deployment. connector is nil for the function that loads.
-func Register(name string, connector *extract.Function) {
-	functions.HTTP(name, Handler(New(name, connector)))
-}
-
-// New makes a function with all that Google's cloud has.
-func New(name string, connector *extract.Function) *platform.Function {
-	return platform.New(platform.Options{Name: name, Connector: connector, Drivers: platform.Clouds(),
-		Secrets: &Secrets{}, Log: platform.NewLog(os.Stdout), Instance: os.Getenv("K_REVISION")})
-}
-
-// Handler serves a function.
-func Handler(f *platform.Function) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost {
-			w.Header().Set("Allow", http.MethodPost)
-			http.Error(w, f.Name()+" takes events by POST", http.StatusMethodNotAllowed)
-			return
-		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyMax))
-		if err != nil {
-			status := http.StatusServiceUnavailable // the caller went away, or comes again
-			if tooBig := new(http.MaxBytesError); errors.As(err, &tooBig) {
-				status = http.StatusOK // it would be as big the next time
-				f.Log().Log(r.Context(), slog.LevelError, "event dropped: it is too big", "function", f.Name(), "bytes_max", bodyMax)
-			}
-			w.WriteHeader(status)
-			return
-		}
-		ctx := platform.With(r.Context(), trace(r.Header)...)
-		d := chain.SplitRequest(r.Header, body)
-		answer(w, d, f.Handle(ctx, d))
+// Register makes the framework serve a function, under its name: the entry point of
+// the deployment. It is called from init, where nothing is opened yet; the first
+// request does that. Of the options, what the cloud has is set where nobody did.
+func Register(function string, o platform.Options) {
+	o.Function = function
+	if o.Log == nil {
+		o.Log = platform.Log(os.Stdout)
 	}
+	if o.Secrets == nil {
+		o.Secrets = &Secrets{Project: os.Getenv("GOOGLE_CLOUD_PROJECT")}
+	}
+	if o.Instance == "" {
+		o.Instance = os.Getenv("K_REVISION")
+	}
+	functions.HTTP(function, Handler(o).ServeHTTP)
+}
+
+// Handler is the function as an http.Handler.
+func Handler(o platform.Options) http.Handler { return &handler{platform.New(o)} }
+
+type handler struct{ n *platform.Node }
+
+// ServeHTTP implements http.Handler.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, h.n.Name()+" takes events by POST", http.StatusMethodNotAllowed)
+		return
+	}
+	ctx := platform.Attrs(r.Context(), trace(r.Header)...)
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyMax))
+	if err != nil {
+		status := http.StatusServiceUnavailable // the caller went away, or comes again
+		if tooBig := new(http.MaxBytesError); errors.As(err, &tooBig) {
+			status = http.StatusOK // it would be as big the next time
+			h.n.Log().ErrorContext(ctx, "event dropped: it is too big", "function", h.n.Name(), "bytes_max", bodyMax)
+		}
+		w.WriteHeader(status)
+		return
+	}
+	d := chain.SplitRequest(r.Header, body)
+	answer(w, d, h.n.Handle(ctx, d))
 }
 
 // answer says in HTTP whether the delivery comes again.

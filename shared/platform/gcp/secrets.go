@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"hash/crc32"
-	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -23,12 +22,13 @@ import (
 // Secrets reads Secret Manager:
 //
 //	secret://projects/PROJECT/secrets/NAME[/versions/VERSION]
-//	secret://NAME[/versions/VERSION]      of the project in GOOGLE_CLOUD_PROJECT
+//	secret://NAME[/versions/VERSION]      of Project
 //
 // Without a version it is the latest. The zero value uses the function's own
 // credentials. Reading is left to platform.Vault to keep.
 type Secrets struct {
-	Options []option.ClientOption
+	Project string                // of names without one
+	Options []option.ClientOption // of the client; none = the function's service account
 
 	mu     sync.Mutex
 	client *secretmanager.Client
@@ -66,11 +66,10 @@ func (s *Secrets) Resolve(ctx context.Context, ref string) (string, error) {
 func (s *Secrets) version(ref string) (string, error) {
 	v := strings.TrimPrefix(ref, platform.Reference)
 	if name.MatchString(v) {
-		project := os.Getenv("GOOGLE_CLOUD_PROJECT")
-		if project == "" {
+		if s.Project == "" {
 			return "", fault.New(fault.Invalid, "%s names no project, and GOOGLE_CLOUD_PROJECT is not set: want secret://projects/PROJECT/secrets/NAME", ref)
 		}
-		v = "projects/" + project + "/secrets/" + v
+		v = "projects/" + s.Project + "/secrets/" + v
 	}
 	if !full.MatchString(v) {
 		return "", fault.New(fault.Invalid, "%.100q is no secret of Google's: want secret://projects/PROJECT/secrets/NAME/versions/VERSION", ref)

@@ -107,7 +107,8 @@ func (c *Cloud) giveUp(ctx context.Context, m chain.Message, cause error) {
 
 // sliceOf finds the ledger row that a message is about.
 func (c *Cloud) sliceOf(ctx context.Context, m chain.Message) (warehouse.Slice, error) {
-	if key := m.Attributes["objectId"]; key != "" {
+	if object := m.Attributes["objectId"]; object != "" {
+		key, _ := c.stage.Key(object)
 		return c.warehouse.ByManifest(ctx, key) // not the manifest: it may be what is broken
 	}
 	var s extract.Slice

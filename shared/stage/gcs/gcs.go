@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -62,7 +63,7 @@ func Open(ctx context.Context, bucket string, o Options) (*blob.Bucket, error) {
 	if !b.As(&c) {
 		return nil, errors.Join(errors.New("gcsblob gives its client no more"), b.Close())
 	}
-	c.SetRetry(storage.WithPolicy(storage.RetryAlways), storage.WithMaxAttempts(attempts),
+	c.SetRetry(storage.WithPolicy(storage.RetryAlways), storage.WithErrorFunc(passes), storage.WithMaxAttempts(attempts),
 		storage.WithBackoff(gax.Backoff{Initial: pauseMin, Max: pauseMax, Multiplier: pauseMore}))
 	return b, nil
 }
@@ -118,11 +119,8 @@ func Kind(err error) error {
 }
 
 // limited tells a 403 that says "too often", which passes, from one that says "no".
-func limited(e *googleapi.Error) bool {
-	for _, item := range e.Errors {
-		if strings.HasSuffix(item.Reason, "ateLimitExceeded") {
-			return true
-		}
-	}
-	return false
-}
+func limited(e *googleapi.Error) bool { return strings.Contains(e.Body, "ateLimitExceeded") }
+
+// passes adds to what Google's client takes for passing: a connection that was closed
+// before an answer.
+func passes(err error) bool { return storage.ShouldRetry(err) || errors.Is(err, io.EOF) }

@@ -5,6 +5,9 @@
 // upload ends. A manifest is created under the condition that there is none
 // (If-None-Match: *). A process that is killed may leave pieces of an upload, which
 // nobody sees and a lifecycle rule removes: infra/aws has one.
+//
+// An open writer costs more memory than its pieces of 5 MiB: Amazon's client collects
+// the first 16 MiB of an object before it sends any, and sends a smaller one at once.
 package s3
 
 import (

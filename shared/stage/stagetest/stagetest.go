@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -41,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) *stage.Store) {
 		{"fetch verifies size and digest", fetch},
 		{"a manifest comes back as written", manifest},
 		{"a folder has one manifest", oneManifest},
+		{"of many writers of a manifest one wins", manyManifests},
 		{"an object of several pieces", pieces},
 		{"a manifest is decoded strictly", strictManifest},
 		{"a manifest's digest covers rows and table", manifestDigest},
@@ -276,16 +278,39 @@ func oneManifest(t *testing.T, s *stage.Store) {
 	}
 }
 
+// manyManifests: the condition holds also between writers at the same time.
+func manyManifests(t *testing.T, s *stage.Store) {
+	const writers = 8
+	var wg sync.WaitGroup
+	errs, digests := make([]error, writers), make([]string, writers)
+	for i := range writers {
+		wg.Go(func() {
+			m := example(stage.Part{Key: "k", Rows: int64(i), Bytes: 3, SHA256: "ab"})
+			_, errs[i] = s.WriteManifest(t.Context(), dir, m)
+			digests[i] = m.Digest
+		})
+	}
+	wg.Wait()
+	m, err := s.ReadManifest(t.Context(), stage.ManifestKey(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, err := range errs {
+		if won := digests[i] == m.Digest; won != (err == nil) || !won && !errors.Is(err, fault.Corrupt) {
+			t.Errorf("writer %d: %v, and the manifest is its own: %v", i, err, won)
+		}
+	}
+}
+
 // pieces is more than a driver sends at once, whole and given up half-way.
 func pieces(t *testing.T, s *stage.Store) {
-	text := strings.Repeat("0123456789abcdef", 12<<20/16)
+	text := strings.Repeat("0123456789abcdef", 20<<20/16)
 	p := put(t, s, dir+"/large.zst", text)
-	file, release, err := s.Fetch(t.Context(), p)
+	_, release, err := s.Fetch(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
 	release()
-	_ = file
 	w := create(t, t.Context(), s, dir+"/given-up.zst")
 	if _, err := io.WriteString(w, text); err != nil {
 		t.Fatal(err)
