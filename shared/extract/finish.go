@@ -37,7 +37,7 @@ func (o *Out) flush() error {
 	row := o.row
 	row.Cursor = string(body)
 	row.RowsSource, row.RowsStaged, row.RowsRejected, row.Bytes = p.Source, p.Staged, p.Rejected, size(p.Parts)
-	if err := o.e.Warehouse.Progress(context.WithoutCancel(o.ctx), row, lease); err != nil {
+	if err := o.e.Warehouse.Progress(context.WithoutCancel(o.ctx), row, o.e.lease()); err != nil {
 		return err
 	}
 	o.saved, o.flushed = row.Cursor, time.Now()
@@ -176,7 +176,7 @@ func (o *Out) manifest(ctx context.Context, out *Outcome) error {
 		Drift: stage.Drift{New: p.New, Missing: p.Missing}, CreatedAt: time.Now().UTC()}
 	o.e.point("before_manifest")
 	dir := stage.Dir(o.s.Function, o.s.Table, o.s.ID, o.row.Fence)
-	key, err := o.e.Stage.WriteManifest(ctx, dir, m)
+	key, err := o.e.Stage.WriteManifest(ctx, dir, m, o.row.ClaimedAt)
 	row := o.row
 	if key == "" { // everything was read: the next attempt goes on from the last flush
 		row.Cursor = o.saved

@@ -159,6 +159,10 @@ func (n *Node) message(ctx context.Context, m *mill, d chain.Delivery, msg *chai
 		return Ended{}, err
 	}
 	o, err := m.extract.Handle(ctx, m.connector, *msg)
+	if err == nil && o.State == extract.Stale && n.o.Now().Before(o.Until) {
+		// Perhaps that worker was killed: then this delivery is all there is to go on with.
+		return Ended{}, fault.LimitedUntil(o.Until, "another worker has slice %s of %s", o.Slice.ID, o.Slice.Table)
+	}
 	out := Ended{State: o.State, Slices: 1, Rows: o.Rows, err: o.Err}
 	if !o.Until.IsZero() {
 		out.Until = &o.Until

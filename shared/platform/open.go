@@ -174,7 +174,7 @@ func (n *Node) engines(m *mill, so stage.Options, lookup env.Lookup) error {
 	so.Scratch = scratch
 	m.stage = stage.New(m.bucket, so)
 	m.extract = &extract.Engine{Warehouse: m.warehouse, Stage: m.stage, Chain: m.chain, Log: n.o.Log, Env: lookup, Scratch: scratch,
-		Owner: fmt.Sprintf("%s/%d", n.o.Instance, os.Getpid()), Point: n.o.Point}
+		Owner: fmt.Sprintf("%s/%d", n.o.Instance, os.Getpid()), Point: n.o.Point, Lease: n.o.Lease}
 	m.load = &load.Engine{Warehouse: m.warehouse, Stage: m.stage, Chain: m.chain, Log: n.o.Log, Now: n.o.Now, Point: n.o.Point}
 	return nil
 }

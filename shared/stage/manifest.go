@@ -74,9 +74,10 @@ const version = 1
 // the manifest is visible and only its announcement failed: call Announce.
 //
 // There is one manifest in a folder. Where it is there already with the same rows,
-// a write before this one was answered too late, and nothing is written; one with
-// other rows is fault.Corrupt.
-func (s *Store) WriteManifest(ctx context.Context, dir string, m *Manifest) (key string, err error) {
+// a write before this one was answered too late, and nothing is written. One with
+// other rows that is older than claimed, when the slice was claimed, was left by a
+// ledger that is no more, and gives way; a younger one is fault.Corrupt.
+func (s *Store) WriteManifest(ctx context.Context, dir string, m *Manifest, claimed time.Time) (key string, err error) {
 	m.Version = version
 	if m.Digest, err = m.digest(); err != nil {
 		return "", err
@@ -88,7 +89,7 @@ func (s *Store) WriteManifest(ctx context.Context, dir string, m *Manifest) (key
 	key = ManifestKey(dir)
 	err = s.put(ctx, key, data, true)
 	if gcerrors.Code(err) == gcerrors.FailedPrecondition {
-		err = s.same(ctx, key, m.Digest)
+		err = s.taken(ctx, key, data, m.Digest, claimed)
 	}
 	if err != nil {
 		return "", err
@@ -96,13 +97,22 @@ func (s *Store) WriteManifest(ctx context.Context, dir string, m *Manifest) (key
 	return key, s.arrived(ctx, key)
 }
 
-// same is nil where the manifest under key is of the same rows.
-func (s *Store) same(ctx context.Context, key, digest string) error {
-	old, err := s.ReadManifest(ctx, key)
-	if err == nil && old.Digest != digest {
-		err = fault.New(fault.Corrupt, "%s is there already with other rows: two workers wrote under one fence, or two warehouses share this stage; run the function again, which takes a new fence, and give each warehouse a stage of its own", s.where(key))
+// taken deals with a manifest that is there already.
+func (s *Store) taken(ctx context.Context, key string, data []byte, digest string, claimed time.Time) error {
+	if old, err := s.ReadManifest(ctx, key); err == nil && old.Digest == digest {
+		return nil
 	}
-	return err
+	at, err := s.bucket.Attributes(ctx, s.Object(key))
+	if err != nil {
+		return s.explain("read", key, err)
+	}
+	if !at.ModTime.Before(claimed) {
+		return fault.New(fault.Corrupt, "%s is there already with other rows: two workers wrote under one fence; run the function again, which takes a new one", s.where(key))
+	}
+	if err := s.Delete(ctx, key); err != nil {
+		return err
+	}
+	return s.put(ctx, key, data, true)
 }
 
 func (s *Store) arrived(ctx context.Context, key string) error {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"gocloud.dev/blob/fileblob"
@@ -120,11 +121,11 @@ func TestArrived(t *testing.T) {
 		return nil
 	})
 	m := &stage.Manifest{Table: record.Table{Schema: "s", Name: "t"}}
-	key, err := s.WriteManifest(t.Context(), "f/t/s/000001", m)
+	key, err := s.WriteManifest(t.Context(), "f/t/s/000001", m, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := s.WriteManifest(t.Context(), "f/t/s/000001", m)
+	again, err := s.WriteManifest(t.Context(), "f/t/s/000001", m, time.Time{})
 	if !errors.Is(err, fail) || again != key {
 		t.Errorf("a failed announcement gave %q, %v", again, err)
 	}

@@ -242,5 +242,13 @@ func (w *Warehouse) Discard(ctx context.Context, r Resync) error {
 func (w *Warehouse) dropShadow(ctx context.Context, r Resync) error {
 	name, _ := r.shadow()
 	defer w.lock(name.Schema + "." + name.Table)()
-	return run(ctx, w.db, "CREATE SCHEMA IF NOT EXISTS "+quote(name.Schema), "DROP TABLE IF EXISTS "+name.String())
+	conn, err := w.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if cols, err := w.driver.Columns(ctx, conn, name.Schema, name.Table); err != nil || len(cols) == 0 {
+		return err // nothing is there, perhaps not even the schema
+	}
+	return run(ctx, conn, "DROP TABLE IF EXISTS "+name.String())
 }

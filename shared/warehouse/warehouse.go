@@ -15,6 +15,7 @@ package warehouse
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -205,10 +206,15 @@ func (w *Warehouse) ensure(ctx context.Context, conn *sql.Conn, t record.Table) 
 
 func (w *Warehouse) create(ctx context.Context, conn *sql.Conn, t record.Table) error {
 	name := Name{t.Schema, t.Name}
-	stmts := []string{
-		"CREATE SCHEMA IF NOT EXISTS " + quote(name.Schema),
-		fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (%s)", name, w.definitions(physical(t))),
+	table := fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (%s)", name, w.definitions(physical(t)))
+	err := run(ctx, conn, table)
+	if err != nil && errors.Is(w.driver.Fault(err), fault.Invalid) { // there is no such schema; who has one may lack the right to create it
+		err = run(ctx, conn, "CREATE SCHEMA IF NOT EXISTS "+quote(name.Schema), table)
 	}
+	if err != nil {
+		return err
+	}
+	var stmts []string
 	if t.Doc != "" {
 		stmts = append(stmts, fmt.Sprintf("COMMENT ON TABLE %s IS %s", name, comment(t.Doc)))
 	}

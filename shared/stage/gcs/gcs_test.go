@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fsouza/fake-gcs-server/fakestorage"
 
@@ -120,7 +121,7 @@ func TestManifestIsCreatedOnce(t *testing.T) {
 		resttest.Lost()(w, r, c)
 	}})
 	m := &stage.Manifest{Table: record.Table{Schema: "s", Name: "t"}}
-	key, err := s.WriteManifest(t.Context(), "f/t/s/000001", m)
+	key, err := s.WriteManifest(t.Context(), "f/t/s/000001", m, time.Time{})
 	if err != nil || conditions != 1 || f.Fired() != 1 {
 		t.Fatalf("%v after %d conditions and %d lost answers", err, conditions, f.Fired())
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
@@ -177,7 +178,7 @@ func TestManifestIsCreatedOnce(t *testing.T) {
 		resttest.Lost()(w, r, c)
 	}})
 	m := &stage.Manifest{Table: record.Table{Schema: "s", Name: "t"}}
-	key, err := s.WriteManifest(t.Context(), "f/t/s/000001", m)
+	key, err := s.WriteManifest(t.Context(), "f/t/s/000001", m, time.Time{})
 	if err != nil || conditions != 1 || f.Fired() != 1 {
 		t.Fatalf("%v after %d conditions and %d lost answers", err, conditions, f.Fired())
 	}

@@ -245,7 +245,7 @@ func example(parts ...stage.Part) *stage.Manifest {
 
 func manifest(t *testing.T, s *stage.Store) {
 	m := example(put(t, s, dir+"/part.zst", "x"))
-	key, err := s.WriteManifest(t.Context(), dir, m)
+	key, err := s.WriteManifest(t.Context(), dir, m, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,15 +266,22 @@ func manifest(t *testing.T, s *stage.Store) {
 func oneManifest(t *testing.T, s *stage.Store) {
 	m := example(put(t, s, dir+"/part.zst", "x"))
 	for range 2 {
-		if _, err := s.WriteManifest(t.Context(), dir, m); err != nil {
+		if _, err := s.WriteManifest(t.Context(), dir, m, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	other := example(put(t, s, dir+"/part-2.zst", "y"))
-	key, err := s.WriteManifest(t.Context(), dir, other)
+	key, err := s.WriteManifest(t.Context(), dir, other, time.Time{})
 	wantKind(t, err, fault.Corrupt, "other rows")
 	if got, err := s.ReadManifest(t.Context(), stage.ManifestKey(dir)); err != nil || got.Digest != m.Digest || key != "" {
 		t.Errorf("the manifest is now %+v, %v, under %q", got, err, key)
+	}
+	later := time.Now().Add(time.Hour) // the slice was claimed anew, by a ledger that begins to count again
+	if _, err := s.WriteManifest(t.Context(), dir, other, later); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.ReadManifest(t.Context(), stage.ManifestKey(dir)); err != nil || got.Digest != other.Digest {
+		t.Errorf("the manifest is now %+v, %v, want the newer one", got, err)
 	}
 }
 
@@ -286,7 +293,7 @@ func manyManifests(t *testing.T, s *stage.Store) {
 	for i := range writers {
 		wg.Go(func() {
 			m := example(stage.Part{Key: "k", Rows: int64(i), Bytes: 3, SHA256: "ab"})
-			_, errs[i] = s.WriteManifest(t.Context(), dir, m)
+			_, errs[i] = s.WriteManifest(t.Context(), dir, m, time.Time{})
 			digests[i] = m.Digest
 		})
 	}
@@ -320,7 +327,7 @@ func pieces(t *testing.T, s *stage.Store) {
 }
 
 func strictManifest(t *testing.T, s *stage.Store) {
-	key, err := s.WriteManifest(t.Context(), dir, example())
+	key, err := s.WriteManifest(t.Context(), dir, example(), time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,7 +363,7 @@ func manifestDigest(t *testing.T, s *stage.Store) {
 	digest := func(change func(m *stage.Manifest)) string {
 		m := example(stage.Part{Key: "k", Rows: 2, Bytes: 3, SHA256: "ab"})
 		change(m)
-		key, err := s.WriteManifest(t.Context(), dir, m)
+		key, err := s.WriteManifest(t.Context(), dir, m, time.Time{})
 		if err == nil {
 			err = s.Delete(t.Context(), key)
 		}
@@ -388,7 +395,7 @@ func manifestDigest(t *testing.T, s *stage.Store) {
 }
 
 func announce(t *testing.T, s *stage.Store) {
-	key, err := s.WriteManifest(t.Context(), dir, example())
+	key, err := s.WriteManifest(t.Context(), dir, example(), time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -415,7 +422,7 @@ func sweep(t *testing.T, s *stage.Store) {
 	put(t, s, raw, "kept for a person")
 	m := example(kept...)
 	m.Rejects = []stage.Part{bad}
-	if _, err := s.WriteManifest(t.Context(), now, m); err != nil {
+	if _, err := s.WriteManifest(t.Context(), now, m, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := s.Sweep(t.Context(), "", time.Now().Add(-time.Hour)); n != 0 || err != nil {

@@ -257,3 +257,19 @@ func TestWrongPassword(t *testing.T) {
 		t.Errorf("got %v, want fault.Auth", err)
 	}
 }
+
+// A session that ended while nobody used it is replaced without a word.
+func TestEndedSessionsAreReplaced(t *testing.T) {
+	srv := start(t, "")
+	w := connect(t, srv, "")
+	claim(t, w, orders(record.Append))
+	for range 3 {
+		srv.Inject(snowflaketest.Fault{On: "SELECT", Kind: snowflaketest.Gone})
+		if all, err := w.Slices(t.Context(), "shop", ""); err != nil || len(all) != 1 {
+			t.Errorf("%d slices, %v; want 1", len(all), err)
+		}
+	}
+	if srv.Pending() != 0 {
+		t.Error("no session ended")
+	}
+}

@@ -14,7 +14,6 @@ package snowflake
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -95,31 +94,6 @@ func quiet() {
 	l.SetOutput(io.Discard)
 	_ = l.SetLogLevel("OFF") // a level that it does not know changes nothing; the output is gone all the same
 }
-
-// connector gives each new session its current schema, where temporary tables and
-// stages lie.
-type connector struct{ driver.Connector }
-
-func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := c.Connector.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	x := conn.(driver.ExecerContext)
-	_, err = x.ExecContext(ctx, useSchema, nil)
-	if missing(err) {
-		if _, err = x.ExecContext(ctx, `CREATE SCHEMA IF NOT EXISTS "millrace"`, nil); err == nil {
-			_, err = x.ExecContext(ctx, useSchema, nil)
-		}
-	}
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return conn, nil
-}
-
-const useSchema = `USE SCHEMA "millrace"`
 
 // Driver is the Snowflake side of package warehouse.
 type Driver struct {

@@ -45,6 +45,15 @@ func (s *session) doDrop(ctx context.Context, st statement) (*answer, error) {
 		}
 		return ok, s.define(ctx, nil, "DROP SCHEMA "+cond+quote(db)+"."+quote(t.name)+" CASCADE")
 	}
+	if what == "STAGE" {
+		if err := s.define(ctx, nil); err != nil {
+			return nil, err
+		}
+		if !s.srv.stages.drop(t) && !ifExists {
+			return nil, missing("Stage", t.words())
+		}
+		return ok, nil
+	}
 	return nil, syntax("DROP %s is not known to this fake.", what)
 }
 

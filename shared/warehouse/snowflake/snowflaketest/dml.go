@@ -29,11 +29,12 @@ func (s *session) change(ctx context.Context, st statement) (int64, error) {
 	var total int64
 	err := s.write(ctx, func(ctx context.Context) error {
 		total = 0
-		for row := range max(1, len(st.binds.rows)) {
-			q, args, err := s.prepare(st, st.toks, row)
+		for row, size := 0, 0; row < max(1, len(st.binds.rows)); row += size {
+			q, args, rows, err := s.batch(st, row)
 			if err != nil {
 				return err
 			}
+			size = rows
 			res, err := s.conn.ExecContext(ctx, q, args...)
 			if err != nil {
 				return err
@@ -44,6 +45,32 @@ func (s *session) change(ctx context.Context, st statement) (int64, error) {
 		return nil
 	})
 	return total, err
+}
+
+// batch is the statement with the binds of one row, or of many where it is an
+// INSERT of one VALUES list.
+func (s *session) batch(st statement, row int) (q string, args []any, size int, err error) {
+	const most = 500
+	if q, args, err = s.prepare(st, st.toks, row); err != nil || !st.binds.array {
+		return q, args, 1, err
+	}
+	at := find(st.toks, 0, "VALUES")
+	if at < 0 || at+1 >= len(st.toks) || closing(st.toks, at+1) != len(st.toks)-1 {
+		return q, args, 1, nil
+	}
+	size = min(most, len(st.binds.rows)-row)
+	group, order := render(s.typed(st, st.toks[at+1:]))
+	var b strings.Builder
+	b.WriteString(q)
+	for i := 1; i < size; i++ {
+		more, err := st.binds.args(row+i, order)
+		if err != nil {
+			return "", nil, 0, err
+		}
+		b.WriteString(", " + group)
+		args = append(args, more...)
+	}
+	return b.String(), args, size, nil
 }
 
 func (s *session) doInsert(ctx context.Context, st statement) (*answer, error) {

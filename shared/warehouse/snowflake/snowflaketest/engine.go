@@ -52,10 +52,10 @@ func openEngine() (*sql.DB, error) {
 }
 
 // macros live in the engine's own database, which is on every session's path.
-// SF_TEXT is CAST(x AS VARCHAR): times have milliseconds, a text in a VARIANT has
-// no quotes. SF_PRETTY is a VARIANT as a result shows it.
+// SF_TEXT is CAST(x AS VARCHAR): times have the session's fraction, a text in a
+// VARIANT has no quotes.
 var macros = []string{
-	`CREATE MACRO SF_TEXT(x) AS CASE typeof(x) WHEN 'TIMESTAMP' THEN strftime(TRY_CAST(CAST(x AS VARCHAR) AS TIMESTAMP), '%Y-%m-%d %H:%M:%S.%g')
+	`CREATE MACRO SF_TEXT(x, f) AS CASE typeof(x) WHEN 'TIMESTAMP' THEN strftime(TRY_CAST(CAST(x AS VARCHAR) AS TIMESTAMP), '%Y-%m-%d %H:%M:%S' || f)
  WHEN 'JSON' THEN TRY_CAST(CAST(x AS VARCHAR) AS JSON) ->> '$' ELSE CAST(x AS VARCHAR) END`,
 	`CREATE MACRO SF_TO_JSON(x) AS CAST(x AS VARCHAR)`,
 	`CREATE MACRO SF_GREATEST(a, b) AS CASE WHEN a IS NULL OR b IS NULL THEN NULL ELSE greatest(a, b) END,
@@ -68,7 +68,6 @@ var macros = []string{
 	`CREATE MACRO ZEROIFNULL(a) AS coalesce(a, 0)`,
 	`CREATE MACRO EQUAL_NULL(a, b) AS a IS NOT DISTINCT FROM b`,
 	`CREATE MACRO TO_VARIANT(a) AS to_json(a)`,
-	`CREATE MACRO TO_VARCHAR(a) AS SF_TEXT(a)`,
 	`CREATE MACRO TO_NUMBER(a) AS CAST(a AS DECIMAL(38,0))`,
 	`CREATE MACRO TO_BOOLEAN(a) AS CAST(a AS BOOLEAN)`,
 	`CREATE MACRO TO_DATE(a) AS CAST(a AS DATE)`,
@@ -203,7 +202,8 @@ func trim(n string) string {
 	return strings.TrimSuffix(strings.TrimRight(n, "0"), ".")
 }
 
-// pretty is a VARIANT as the service sends it: two blanks deep.
+// pretty is a VARIANT as the service sends it: two blanks deep, unless the session
+// says otherwise.
 func pretty(s string) string {
 	var b bytes.Buffer
 	if json.Indent(&b, []byte(s), "", "  ") != nil {

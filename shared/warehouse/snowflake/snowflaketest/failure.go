@@ -66,6 +66,12 @@ func failed(err error) *failure {
 	case duckdb.ErrorTypeBinder:
 		return fail("000904", "42000", "SQL compilation error: invalid identifier or type: %s", words)
 	case duckdb.ErrorTypeConversion, duckdb.ErrorTypeInvalidInput:
+		if f := badValue(e); f != nil {
+			return f
+		}
+		if strings.Contains(words, "JSON") {
+			return fail("100069", "22P02", "Error parsing JSON: %s", words)
+		}
 		return fail("100038", "22018", "%s", words)
 	case duckdb.ErrorTypeOutOfRange, duckdb.ErrorTypeDecimal:
 		return fail("100039", "22003", "%s", words)

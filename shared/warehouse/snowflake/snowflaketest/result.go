@@ -117,7 +117,25 @@ func (s *session) query(ctx context.Context, q string, args []any) (*answer, err
 		}
 		defer rows.Close()
 	}
-	return a, a.read(rows)
+	if err := a.read(rows); err != nil {
+		return nil, err
+	}
+	if s.params["JSON_INDENT"] != "0" {
+		a.indent()
+	}
+	return a, nil
+}
+
+// indent writes documents as the service shows them.
+func (a *answer) indent() {
+	for i, c := range a.cols {
+		for _, row := range a.rows {
+			if c.Type == "variant" && row[i] != nil {
+				s := pretty(*row[i])
+				row[i] = &s
+			}
+		}
+	}
 }
 
 func (a *answer) read(rows *sql.Rows) error {
@@ -204,9 +222,7 @@ func encodeCell(typ string, v any) *string {
 	case []byte:
 		s = strings.ToUpper(hex.EncodeToString(v))
 	case string:
-		if s = v; typ == "variant" {
-			s = pretty(v)
-		}
+		s = v
 	default:
 		s = fmt.Sprint(v)
 	}

@@ -27,6 +27,8 @@ type session struct {
 	seen    int64                             // commits that the engine's transaction sees
 	stale   bool                              // a lock was waited for: begin anew before the next write
 	journal []func(ctx context.Context) error // what was written in the open transaction
+	broken  bool                              // a statement failed, and the session wants that to be the end of it
+	copied  map[string]bool                   // files that the open transaction has loaded
 	after   []func()                          // to do once it is committed: load history
 	last    string                            // query id of the statement before
 }
@@ -205,7 +207,7 @@ func (s *session) end(ctx context.Context, commit bool) error {
 		}
 		s.srv.commits.Add(1)
 	}
-	s.open, s.begun, s.journal, s.after = false, false, nil, nil
+	s.open, s.begun, s.broken, s.journal, s.after, s.copied = false, false, false, nil, nil, nil
 	s.release()
 	return err
 }

@@ -22,7 +22,7 @@ func (s *session) engine(in []token) []token {
 	var out []token
 	for i := 0; i < len(in); {
 		n := 0
-		for _, rule := range []func([]token, int, []token) ([]token, int){s.call, s.chain, s.typeName, s.cast, s.path2} {
+		for _, rule := range []func([]token, int, []token) ([]token, int){s.call, s.chain, s.typeName, s.cast, s.look} {
 			if out2, size := rule(in, i, out); size > 0 {
 				out, n = out2, size
 				break
@@ -112,7 +112,7 @@ func (s *session) typeName(in []token, i int, out []token) ([]token, int) {
 
 // calls is functions that go by another name in the engine.
 var calls = map[string]string{
-	"GREATEST": "SF_GREATEST", "LEAST": "SF_LEAST", "TO_JSON": "SF_TO_JSON", "TO_CHAR": "TO_VARCHAR", "OBJECT_CONSTRUCT": "json_object",
+	"GREATEST": "SF_GREATEST", "LEAST": "SF_LEAST", "TO_JSON": "SF_TO_JSON", "OBJECT_CONSTRUCT": "json_object",
 	"ARRAY_CONSTRUCT": "json_array", "ARRAY_AGG": "json_group_array", "COUNT_IF": "countif", "TO_TIMESTAMP": "TO_TIMESTAMP_NTZ",
 }
 
@@ -132,7 +132,11 @@ func (s *session) call(in []token, i int, out []token) ([]token, int) {
 		return wrap("CAST(SF_"+f+"(CAST(", inner, " AS VARCHAR)) AS JSON)")
 	case "CAST":
 		if as := find(inner, 0, "AS"); as >= 0 && as+1 < len(inner) && textType(inner[as+1]) {
-			return wrap("SF_TEXT(", inner[:as], ")")
+			return wrap("SF_TEXT(", inner[:as], s.fraction()+")")
+		}
+	case "TO_VARCHAR", "TO_CHAR":
+		if find(inner, 0, ",") < 0 {
+			return wrap("SF_TEXT(", inner, s.fraction()+")")
 		}
 	case "TO_NUMBER", "TO_DECIMAL", "TRY_TO_NUMBER", "TRY_TO_DECIMAL":
 		verb, typ := "CAST(", "38,0"
@@ -196,38 +200,51 @@ func (s *session) cast(in []token, i int, out []token) ([]token, int) {
 		size = closing(in, i+2) - i + 1
 	}
 	from := operand(out)
-	x := append([]token{raws("SF_TEXT(")}, append(slices.Clone(out[from:]), raws(")"))...)
+	x := append([]token{raws("SF_TEXT(")}, append(slices.Clone(out[from:]), raws(s.fraction()+")"))...)
 	return append(out[:from:from], x...), size
 }
 
-// path2 turns x:a.b[0] into a look into the document.
-func (s *session) path2(in []token, i int, out []token) ([]token, int) {
-	if !in[i].is(":") || i == 0 || !in[i-1].name() && !in[i-1].is(")") || i+1 >= len(in) || !in[i+1].name() {
+// fraction is how texts of times end, as an argument.
+func (s *session) fraction() string {
+	f := s.params["TIMESTAMP_NTZ_OUTPUT_FORMAT"]
+	switch {
+	case strings.HasSuffix(f, "FF6"), strings.HasSuffix(f, "FF"), strings.HasSuffix(f, "FF9"):
+		return ", '.%f'"
+	case f == "" || strings.HasSuffix(f, "FF3"):
+		return ", '.%g'"
+	}
+	return ", ''"
+}
+
+// look turns x:a.b[0] and x['a'] into a look into the document.
+func (s *session) look(in []token, i int, out []token) ([]token, int) {
+	if i == 0 || i+1 >= len(in) || !in[i-1].name() && !in[i-1].is(")") && !in[i-1].is("]") {
 		return out, 0
 	}
-	var p strings.Builder
-	p.WriteString("$")
-	n := i + 1
-	for n < len(in) {
-		switch {
-		case in[n].kind == quoted:
-			p.WriteString(`."` + in[n].text + `"`)
-		case in[n].kind == word:
-			p.WriteString(`."` + strings.ToLower(in[n].text) + `"`)
-		case in[n].is("[") && n+2 < len(in) && in[n+1].kind == number:
-			p.WriteString("[" + in[n+1].text + "]")
-			n += 2
-		}
-		if n++; n >= len(in) || !in[n].is(".") && !in[n].is("[") {
-			break
-		}
-		if in[n].is(".") {
-			n++
-		}
+	key, n := "", 0
+	switch {
+	case in[i].is(":") && in[i+1].kind == word:
+		key, n = strings.ToLower(in[i+1].text), 2
+	case in[i].is(":") && in[i+1].kind == quoted:
+		key, n = in[i+1].text, 2
+	case in[i].is("[") && i+2 < len(in) && in[i+2].is("]") && (in[i+1].kind == text || in[i+1].kind == number):
+		key, n = in[i+1].text, 3
+	default:
+		return out, 0
 	}
 	from := operand(out)
-	x := append([]token{raws("(")}, append(slices.Clone(out[from:]), raws("-> "+literal(p.String())+")"))...)
-	return append(out[:from:from], x...), n - i
+	x := append([]token{raws("(")}, slices.Clone(out[from:])...)
+	for {
+		x = append(x, raws("->"), token{kind: text, text: "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key)})
+		if i+n+1 >= len(in) || !in[i].is(":") || !in[i+n].is(".") || !in[i+n+1].name() {
+			break
+		}
+		if key = in[i+n+1].text; in[i+n+1].kind == word {
+			key = strings.ToLower(key)
+		}
+		n += 2
+	}
+	return append(out[:from:from], append(x, raws(")"))...), n
 }
 
 // operand is where the last operand begins: a name, a value, a call or brackets.

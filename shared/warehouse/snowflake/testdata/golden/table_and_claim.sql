@@ -1,5 +1,7 @@
 DESCRIBE TABLE "shop"."orders";
 
+CREATE TABLE IF NOT EXISTS "shop"."orders" ("id" VARCHAR, "amount" NUMBER(38,2), "day" DATE, "doc" VARIANT, "_extra" VARIANT, "_slice" VARCHAR, "_loaded_at" TIMESTAMP_NTZ(6));
+
 CREATE SCHEMA IF NOT EXISTS "shop";
 
 CREATE TABLE IF NOT EXISTS "shop"."orders" ("id" VARCHAR, "amount" NUMBER(38,2), "day" DATE, "doc" VARIANT, "_extra" VARIANT, "_slice" VARCHAR, "_loaded_at" TIMESTAMP_NTZ(6));
