@@ -74,7 +74,7 @@ func TestSecrets(t *testing.T) {
 	m := &manager{values: map[string]string{"projects/acme/secrets/CLARI_API_KEY/versions/latest": "hush", "projects/other/secrets/K/versions/3": "third"}}
 	s := secrets(t, m)
 	for ref, want := range map[string]string{
-		"secret://CLARI_API_KEY": "hush",
+		"secret://CLARI_API_KEY":                                       "hush",
 		"secret://projects/acme/secrets/CLARI_API_KEY":                 "hush",
 		"secret://projects/acme/secrets/CLARI_API_KEY/versions/latest": "hush",
 		"secret://CLARI_API_KEY/versions/latest":                       "hush",
