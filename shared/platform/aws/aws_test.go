@@ -1,10 +1,19 @@
 package aws_test
 
 import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/millrace-data/millrace/shared/chain"
 	"github.com/millrace-data/millrace/shared/fault"
@@ -76,6 +85,7 @@ func TestUnderTheRuntime(t *testing.T) {
 // Of a batch, what fails is named, and nothing else with it.
 func TestBatch(t *testing.T) {
 	w := nodetest.New(t)
+	var asked []string
 	h := &aws.Handler{Options: w.Options(t, "items")}
 	send := func(records ...dict) string {
 		t.Helper()
@@ -93,6 +103,9 @@ func TestBatch(t *testing.T) {
 		t.Errorf("%d runs of poison, %d slices", n, len(w.Sent(chain.TopicSlices)))
 	}
 	w.Down = fault.New(fault.Transient, "the chain is away")
+	h.Queues = queues(t, func(in dict) {
+		asked = append(asked, fmt.Sprint(in["ReceiptHandle"], in["QueueUrl"], in["VisibilityTimeout"]))
+	})
 	other := map[string]string{chain.AttributeTopic: chain.TopicSlices, "function": "clari"}
 	if got := send(record("a", "{}", "", other), record("b", tick, "", nil), record("c", "{}", "", other)); got != `{"batchItemFailures":[{"itemIdentifier":"b"}]}` {
 		t.Errorf("one fails: %s", got)
@@ -100,20 +113,40 @@ func TestBatch(t *testing.T) {
 	if got := send(record("a", "{}", "g", other), record("b", tick, "g", nil), record("c", "{}", "g", other)); got != `{"batchItemFailures":[{"itemIdentifier":"b"},{"itemIdentifier":"c"}]}` {
 		t.Errorf("one of a FIFO queue fails: %s", got)
 	}
+	if want := "r-bhttps://sqs.us-east-1.amazonaws.com/1/items10"; !slices.Equal(asked, []string{want, want}) {
+		t.Errorf("asked to see again: %q", asked)
+	}
 }
 
-// A message of SQS that is not due is handled early, after a while: the queue would
-// hide it for most of an hour.
+// queues is SQS on loopback, of which only the visibility of messages is asked.
+func queues(t *testing.T, ask func(in dict)) *sqs.Client {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var in dict
+		if r.Header.Get("X-Amz-Target") == "AmazonSQS.ChangeMessageVisibility" && json.NewDecoder(r.Body).Decode(&in) == nil {
+			ask(in)
+		}
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		w.Write([]byte("{}"))
+	}))
+	t.Cleanup(srv.Close)
+	return sqs.New(sqs.Options{Region: "us-east-1", BaseEndpoint: sdk.String(srv.URL), Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")})
+}
+
+// A message that is not due comes again when it is, as far as SQS can wait.
 func TestNotDueFromAQueue(t *testing.T) {
 	w := nodetest.New(t)
-	h := &aws.Handler{Options: w.Options(t, "items", "MILLRACE_DEADLINE=900ms")}
+	h := &aws.Handler{Options: w.Options(t, "items")}
 	if _, err := h.Invoke(t.Context(), []byte(`{"function":"items"}`)); err != nil {
 		t.Fatal(err)
 	}
+	var seconds float64
+	h.Queues = queues(t, func(in dict) { seconds, _ = in["VisibilityTimeout"].(float64) })
 	m := w.Sent(chain.TopicSlices)[0]
-	out, err := h.Invoke(t.Context(), document(t, dict{"Records": []dict{record("a", string(m.Data), "", map[string]string{chain.AttributeTopic: m.Topic,
-		chain.AttributeNotBefore: time.Now().Add(time.Hour).Format(time.RFC3339)})}}))
-	if err != nil || string(out) != `{"batchItemFailures":[]}` {
-		t.Errorf("got %s, %v", out, err)
+	for due, most := range map[time.Duration]float64{2 * time.Minute: 120, time.Hour: 600} {
+		out, err := h.Invoke(t.Context(), document(t, dict{"Records": []dict{record("a", string(m.Data), "", map[string]string{chain.AttributeTopic: m.Topic,
+			chain.AttributeNotBefore: time.Now().Add(due).Format(time.RFC3339Nano)})}}))
+		if err != nil || string(out) != `{"batchItemFailures":[{"itemIdentifier":"a"}]}` || seconds > most || seconds < most-5 {
+			t.Errorf("due in %s: got %s, %v, shown in %v s", due, out, err, seconds)
+		}
 	}
 }
