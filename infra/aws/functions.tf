@@ -28,12 +28,12 @@ resource "aws_lambda_function" "this" {
   environment {
     variables = merge(
       {
+        MILLRACE_WAREHOUSE       = replace(var.warehouse, "{FUNCTION}", upper(each.key))
         MILLRACE_STAGE           = "s3://${aws_s3_bucket.stage.id}?region=${var.region}"
         MILLRACE_CHAIN           = local.chain
         MILLRACE_DEADLINE        = "${each.value.timeout_s}s"
         MILLRACE_SECRET_LIFETIME = var.secret_lifetime
       },
-      var.warehouse != "" ? { MILLRACE_WAREHOUSE = var.warehouse } : {},
       var.google_credentials != "" ? { MILLRACE_GOOGLE_CREDENTIALS = var.google_credentials } : {},
       lookup(var.settings, each.key, {}),
       # By reference: the function reads the secret itself, so that a rotation is

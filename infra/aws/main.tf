@@ -10,9 +10,9 @@ locals {
   # One secret per variable; a variable of two functions is one secret.
   secret_names = toset(concat(
     flatten([for n, f in local.deployed : f.secrets]),
-    var.warehouse_secret ? ["MILLRACE_WAREHOUSE"] : [],
+    tolist(var.warehouse_secrets),
   ))
-  secrets_of = { for n, f in local.deployed : n => concat(f.secrets, var.warehouse_secret ? ["MILLRACE_WAREHOUSE"] : []) }
+  secrets_of = { for n, f in local.deployed : n => concat(f.secrets, tolist(var.warehouse_secrets)) }
 
   account = data.aws_caller_identity.this.account_id
   stage   = var.stage_bucket != "" ? var.stage_bucket : "${var.prefix}-stage-${local.account}-${var.region}"

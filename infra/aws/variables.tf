@@ -4,20 +4,19 @@ variable "region" {
 }
 
 variable "warehouse" {
-  description = "MILLRACE_WAREHOUSE without any secret in it, as in snowflake:USER@ACCOUNT/DATABASE?…; see infra/README.md. Empty where warehouse_secret is set."
+  description = "MILLRACE_WAREHOUSE, as in snowflake:MILLRACE_{FUNCTION}@ACCOUNT/RAW?warehouse=…; {FUNCTION} becomes the function's name in capitals. It names secrets (private_key_env=VARIABLE) and holds none; see infra/README.md."
   type        = string
-  default     = ""
-}
-
-variable "warehouse_secret" {
-  description = "True: MILLRACE_WAREHOUSE holds a key, and is read from the secret PREFIX/MILLRACE_WAREHOUSE."
-  type        = bool
-  default     = false
 
   validation {
-    condition     = var.warehouse_secret != (var.warehouse != "")
-    error_message = "Give either warehouse, or warehouse_secret = true: a function needs one of them."
+    condition     = startswith(var.warehouse, "snowflake:") && !can(regex("snowflake:[^@]*:[^@]*@", var.warehouse))
+    error_message = "warehouse begins with snowflake: and has no password in it."
   }
+}
+
+variable "warehouse_secrets" {
+  description = "Variables that the warehouse names as secrets, such as SNOWFLAKE_PRIVATE_KEY; a secret is made for each. None with workload identity."
+  type        = set(string)
+  default     = []
 }
 
 variable "functions" {

@@ -155,6 +155,7 @@ resource "google_monitoring_alert_policy" "threshold" {
 
 # The alert that tells of silence: nothing was committed by anybody.
 resource "google_monitoring_alert_policy" "nothing_loaded" {
+  count                 = var.silence_hours > 0 ? 1 : 0
   display_name          = "${var.prefix}: nothing-loaded"
   combiner              = "OR"
   notification_channels = [for c in google_monitoring_notification_channel.email : c.id]

@@ -11,12 +11,12 @@ locals {
   # One secret per variable; a variable of two functions is one secret.
   secret_names = toset(concat(
     flatten([for n, f in local.deployed : f.secrets]),
-    var.warehouse_secret ? ["MILLRACE_WAREHOUSE"] : [],
+    tolist(var.warehouse_secrets),
   ))
   # Who reads which: "function/VARIABLE" → both.
   secret_uses = merge([
     for n, f in local.deployed : {
-      for v in concat(f.secrets, var.warehouse_secret ? ["MILLRACE_WAREHOUSE"] : []) :
+      for v in concat(f.secrets, tolist(var.warehouse_secrets)) :
       "${n}/${v}" => { function = n, variable = v }
     }
   ]...)

@@ -9,20 +9,19 @@ variable "region" {
 }
 
 variable "warehouse" {
-  description = "MILLRACE_WAREHOUSE without any secret in it, as in snowflake:USER@ACCOUNT/DATABASE?…; see infra/README.md. Empty where warehouse_secret is set."
+  description = "MILLRACE_WAREHOUSE, as in snowflake:MILLRACE_{FUNCTION}@ACCOUNT/RAW?warehouse=…; {FUNCTION} becomes the function's name in capitals. It names secrets (private_key_env=VARIABLE) and holds none; see infra/README.md."
   type        = string
-  default     = ""
-}
-
-variable "warehouse_secret" {
-  description = "True: MILLRACE_WAREHOUSE holds a key, and is read from the secret PREFIX-MILLRACE_WAREHOUSE."
-  type        = bool
-  default     = false
 
   validation {
-    condition     = var.warehouse_secret != (var.warehouse != "")
-    error_message = "Give either warehouse, or warehouse_secret = true: a function needs one of them."
+    condition     = startswith(var.warehouse, "snowflake:") && !can(regex("snowflake:[^@]*:[^@]*@", var.warehouse))
+    error_message = "warehouse begins with snowflake: and has no password in it."
   }
+}
+
+variable "warehouse_secrets" {
+  description = "Variables that the warehouse names as secrets, such as SNOWFLAKE_PRIVATE_KEY; a secret is made for each. None with workload identity."
+  type        = set(string)
+  default     = []
 }
 
 variable "functions" {
@@ -117,9 +116,14 @@ variable "runbooks" {
 }
 
 variable "silence_hours" {
-  description = "Hours without one committed slice before the alert nothing-loaded. Longer than the longest time between two schedules; at most 23, which is what Cloud Monitoring can look back for absence."
+  description = "Hours without one committed slice before the alert nothing-loaded; longer than the longest time between two schedules of this deployment. At most 23, which is as far as Cloud Monitoring looks back for absence; 0 = no such alert, for deployments that load once a day: Snowflake's own alert table_late (infra/snowflake) sees those."
   type        = number
   default     = 23
+
+  validation {
+    condition     = var.silence_hours >= 0 && var.silence_hours <= 23
+    error_message = "silence_hours is 0 to 23."
+  }
 }
 
 variable "followers" {
