@@ -7,8 +7,8 @@ locals {
     loaded      = "{ $.message = \"load ended\" && $.state = \"loaded\" }"
     refused     = "{ $.message = \"load ended\" && $.state = \"refused\" }"
     failed      = "{ ($.message = \"load ended\" || $.message = \"slice ended\") && $.state = \"failed\" }"
-    vendor_auth = "{ $.error_kind = \"auth\" }"
-    poison      = "{ $.message = \"event is none of ours\" }"
+    vendor_auth = "{ $.error_kind = \"auth\" || $.kind = \"auth\" }"
+    poison      = "{ $.message = \"event failed\" && $.kind = \"invalid\" }"
   }
   filters = merge([for n, f in local.deployed : { for m, p in local.log_metrics : "${n}/${m}" => { function = n, metric = m, pattern = p } }]...)
 

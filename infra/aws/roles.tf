@@ -10,11 +10,12 @@ locals {
     }]
   })
 
-  # A connector writes parts and manifests, reads what an earlier attempt staged,
-  # and deletes what it replaces, below its own folders; load reads.
-  folders = { for n, f in local.deployed : n => n == "load" ? ["*"] : ["${n}/*", "raw/${n}/*", "corrupt/${n}/*"] }
-  objects = { for n, f in local.deployed : n => concat(["s3:GetObject"],
-  n == "load" ? [] : ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]) }
+  # A connector reads what an earlier attempt staged, writes parts and manifests, and
+  # deletes what it replaces, in its own folders. load reads, and writes nothing but
+  # the events that it cannot handle.
+  own    = { for n, f in local.connectors : n => ["${n}/*", "raw/${n}/*", "corrupt/${n}/*", "corrupt/events/${n}/*"] }
+  reads  = merge(local.own, { load = ["*"] })
+  writes = merge(local.own, { load = ["corrupt/events/load/*"] })
 }
 
 resource "aws_iam_role" "function" {
@@ -37,10 +38,16 @@ resource "aws_iam_role_policy" "function" {
         Resource = "${aws_cloudwatch_log_group.function[each.key].arn}:*"
       },
       {
-        Sid      = "Objects"
+        Sid      = "Read"
         Effect   = "Allow"
-        Action   = local.objects[each.key]
-        Resource = [for folder in local.folders[each.key] : "${aws_s3_bucket.stage.arn}/${folder}"]
+        Action   = "s3:GetObject"
+        Resource = [for folder in local.reads[each.key] : "${aws_s3_bucket.stage.arn}/${folder}"]
+      },
+      {
+        Sid      = "Write"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
+        Resource = [for folder in local.writes[each.key] : "${aws_s3_bucket.stage.arn}/${folder}"]
       },
       {
         Sid      = "List" # without it, an object that is missing is "forbidden" and not "not found"

@@ -60,7 +60,7 @@ resource "google_storage_bucket_iam_member" "connector" {
   condition {
     title = "folders of ${each.key}"
     expression = join(" || ", [
-      for folder in ["${each.key}/", "raw/${each.key}/", "corrupt/${each.key}/"] :
+      for folder in ["${each.key}/", "raw/${each.key}/", "corrupt/${each.key}/", "corrupt/events/${each.key}/"] :
       "resource.name.startsWith(\"projects/_/buckets/${local.stage}/objects/${folder}\")"
     ])
   }
@@ -80,11 +80,23 @@ resource "google_storage_bucket_iam_member" "lister" {
   member   = google_service_account.function[each.key].member
 }
 
-# load reads what any connector staged, and writes nothing.
+# load reads what any connector staged, and writes nothing but the events that it
+# cannot handle.
 resource "google_storage_bucket_iam_member" "load" {
   bucket = google_storage_bucket.stage.name
   role   = "roles/storage.objectViewer"
   member = google_service_account.function["load"].member
+}
+
+resource "google_storage_bucket_iam_member" "load_events" {
+  bucket = google_storage_bucket.stage.name
+  role   = "roles/storage.objectUser"
+  member = google_service_account.function["load"].member
+
+  condition {
+    title      = "events that load cannot handle"
+    expression = "resource.name.startsWith(\"projects/_/buckets/${local.stage}/objects/corrupt/events/load/\")"
+  }
 }
 
 resource "google_storage_bucket_iam_member" "reader" {

@@ -11,8 +11,8 @@ locals {
     loaded      = "jsonPayload.message=\"load ended\" AND jsonPayload.state=\"loaded\""
     refused     = "jsonPayload.message=\"load ended\" AND jsonPayload.state=\"refused\""
     failed      = "jsonPayload.message=(\"load ended\" OR \"slice ended\") AND jsonPayload.state=\"failed\""
-    vendor_auth = "jsonPayload.error_kind=\"auth\""
-    poison      = "jsonPayload.message=\"event is none of ours\""
+    vendor_auth = "(jsonPayload.error_kind=\"auth\" OR jsonPayload.kind=\"auth\")"
+    poison      = "jsonPayload.message=\"event failed\" AND jsonPayload.kind=\"invalid\""
   }
 
   # alert → what is watched. Conditions look at sums per function over window.
