@@ -15,10 +15,6 @@ import (
 // module is ours; the shim is its root package, so that it may import the rest.
 const module = "github.com/millrace-data/millrace"
 
-// framework is what Google's builder wants to find vendored, since the main
-// package that it writes imports it.
-const framework = "github.com/GoogleCloudPlatform/functions-framework-go/funcframework"
-
 // gcp writes sources to dir: the shim, our packages that it needs, and vendor.
 //
 // What Google's builder does with them (buildpacks, cmd/go/functions_framework, read
