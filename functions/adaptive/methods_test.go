@@ -77,7 +77,7 @@ func TestConnector(t *testing.T) {
 	extracttest.Connector(t, adaptive.Function, func(size int) extracttest.Twin {
 		twin := adaptivetest.New(adaptivetest.Options{Seed: 1, Levels: 3 * size, Periods: 14})
 		return extracttest.Twin{Handler: twin, Env: twin.Env, Now: noon, Secrets: []string{adaptivetest.Password},
-			Count: twin.Count, Tables: []string{"reporting", "versions", "accounts", "locales"},
+			Count: twin.Count, NoDrift: "a field more is an attribute or a dimension; a header that lacks is refused, an attribute that lacks is null", Tables: []string{"reporting", "versions", "accounts", "locales"},
 			Late: func() time.Time {
 				twin.SetValue(43, 0, 0, 0, "77")
 				return noon.AddDate(0, 0, 1)

@@ -15,7 +15,7 @@ func TestConnector(t *testing.T) {
 	extracttest.Connector(t, clari.Function, func(size int) extracttest.Twin {
 		twin := claritest.New(claritest.Options{Seed: 1, Users: 100 * size, Now: func() time.Time { return noon }})
 		return extracttest.Twin{Handler: twin, Env: twin.Env, Now: noon, Secrets: []string{claritest.DefaultKey, "Mira Holt", "user3@example.com"},
-			Count: twin.Count,
+			Count: twin.Count, Field: "updatedBy",
 			Late: func() time.Time {
 				twin.Edit("net_arr", "2027_Q1", 6, 1, "12.5")
 				twin.SetNow(noon.AddDate(0, 0, 1))

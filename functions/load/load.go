@@ -3,7 +3,8 @@
 //
 // A stage's bucket announces every object, and most of them are parts. Only a
 // manifest says that an attempt is whole, so only manifests are loaded; the other
-// arrivals are dealt with by doing nothing. The function holds no state and no
+// arrivals are dealt with by doing nothing, as is what lies beside the stage's folder
+// in its bucket. The function holds no state and no
 // rules: what loading means is in shared/load.
 package load
 
@@ -29,13 +30,14 @@ func Handle(ctx context.Context, e *engine.Engine, event []byte) ([]engine.Outco
 	}
 	var out []engine.Outcome
 	for _, ev := range events {
-		switch {
-		case ev.Arrival == nil:
-			return out, fault.New(fault.Invalid, "event %s is a message, but load takes the arrival of objects: give the message to the function it names", ev.ID)
-		case !stage.IsManifest(ev.Arrival.Key):
+		if ev.Arrival == nil {
+			return out, fault.New(fault.Invalid, "event %s is no arrival, and load takes the arrival of objects: give it to the function it names", ev.ID)
+		}
+		key, ok := e.Stage.Key(ev.Arrival.Key)
+		if !ok || !stage.IsManifest(key) {
 			continue
 		}
-		o, err := e.Handle(ctx, ev.Arrival.Key, ev.ID)
+		o, err := e.Handle(ctx, key, ev.ID)
 		if err != nil {
 			return out, err
 		}

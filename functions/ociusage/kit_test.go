@@ -22,6 +22,11 @@ func TestConnector(t *testing.T) {
 				twin.Generate(ociusagetest.Plan{Table: "cost_report", From: march.AddDate(0, 0, 7), Files: 1, Rows: 10})
 				return april.Add(time.Hour)
 			},
+			Drift: func() (added, missing string) {
+				added, missing = "cost/mood", "cost/overageFlag"
+				twin.Edit(twin.Names(ociusagetest.Prefix("cost_report"))[0], ociusagetest.Twice(added), ociusagetest.Without(missing))
+				return added, missing
+			},
 		}
 	})
 }

@@ -19,10 +19,7 @@ func TestConnector(t *testing.T) {
 			},
 			Tables: []string{"logins", "users"},
 			Late:   func() time.Time { twin.Late("login", now.Add(-2*day), 3); return now.Add(time.Hour) },
-			Drift: func() (string, string) {
-				twin.SetUser(3, map[string]any{"shoeSize": 43})
-				return "shoeSize", ""
-			},
+			Field:  "language",
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -78,7 +79,7 @@ func (a *app) examine(ctx context.Context) []finding {
 	}
 	found := []finding{
 		verdict("home", p.Home, writable(p.Home)),
-		verdict("stage", p.Stage, writable(p.Stage)),
+		verdict("stage", p.Stage, examineStage(ctx, p)),
 		verdict("scratch", p.Scratch, writable(p.Scratch)),
 		disk(p.Home),
 		a.examineWarehouse(ctx, p),
@@ -135,6 +136,14 @@ func writable(dir string) error {
 		return fmt.Errorf("%w: set MILLRACE_HOME or MILLRACE_STAGE to a folder you may write to", err)
 	}
 	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// examineStage tries a folder as all folders, and a bucket as the stage uses it.
+func examineStage(ctx context.Context, p local.Places) error {
+	if filepath.IsAbs(p.Stage) {
+		return writable(p.Stage)
+	}
+	return local.CheckStage(ctx, p)
 }
 
 func (a *app) examineWarehouse(ctx context.Context, p local.Places) finding {

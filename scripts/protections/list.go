@@ -171,7 +171,38 @@ var protections = []protection{
 		"functions/clari/errors.go",
 		`in.ID != e.quarter {`,
 		`false {`}}},
-	{"kit: a whole connector that forgets what it kept", "./functions/adaptive", "TestConnector", []edit{{
+	{"kit: a connector that begins again half-way", academy, "TestConnector/(golden|stop)", []edit{{
+		"functions/thoughtindustries/lists.go",
+		`if cursor == "" {`,
+		`if true {`}}},
+	{"kit: a connector that leaves out a page", academy, "TestConnector/golden", []edit{{
+		"functions/thoughtindustries/lists.go",
+		`more := rows > 0 && next.Cursor != ""`,
+		`more := rows > 0 && next.Cursor != "" && at.Next == ""`}}},
+	{"kit: a connector that keeps all that it read", academy, "TestConnector/memory", []edit{{
+		"functions/thoughtindustries/lists.go",
+		`		rows++
+		return out.Row(raw)`,
+		`		rows++
+		kept = append(kept, append(make([]byte, 0, 8192), raw...))
+		return out.Row(raw)`}, {
+		"functions/thoughtindustries/lists.go",
+		`// resume reads a cursor`,
+		`var kept [][]byte
+
+// resume reads a cursor`}}},
+	{"kit: a connector that shows rows in its errors", academy, "TestConnector/(golden|no-secret)", []edit{{
+		"functions/thoughtindustries/lists.go",
+		`	err := resume(out.Cursor(), &at)
+`,
+		`	err := resume(out.Cursor(), &at)
+	out.Warn("rows such as user1@example.com")
+`}}},
+	{"kit: a field that is missing after a job was awaited", "./functions/clari", "TestConnector/unknown", []edit{{
+		"shared/extract/finish.go",
+		`if !o.enc.Begun() {`,
+		`if false {`}}},
+	{"kit: a connector that loses a value", "./functions/adaptive", "TestConnector/golden", []edit{{
 		"functions/adaptive/reporting.go",
 		`shared[to].Value = string(cells[i])`,
 		`shared[to].Value = string(cells[i][:0])`}}},

@@ -113,7 +113,7 @@ func (p protection) check(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "go", "test", "-count=1", "-timeout=60s", "-vet=off", "-overlay", overlay, "-run", p.test, p.pkg).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", "test", "-count=1", "-timeout=120s", "-vet=off", "-overlay", overlay, "-run", p.test, p.pkg).CombinedOutput()
 	return p.verdict(out, err)
 }
 
@@ -127,9 +127,16 @@ func (p protection) verdict(out []byte, err error) error {
 	case err == nil:
 		return fmt.Errorf("%w: %s passes without it", errNotGuarded, p.test)
 	case says("panic: "), !says("--- FAIL"):
-		return fmt.Errorf("%w: the test did not come to its end: %s", errNotChecked, bytes.TrimSpace(out))
+		return fmt.Errorf("%w: the test did not come to its end: %s", errNotChecked, head(out))
 	}
 	return nil
+}
+
+// head is as much of a test's output as a person reads.
+func head(out []byte) []byte {
+	const most = 2000
+	out = bytes.TrimSpace(out)
+	return out[:min(len(out), most)]
 }
 
 // overlay writes the changed files and the list that puts them over the real ones.

@@ -7,13 +7,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Event is one thing that happened: an object arrived or a message was published.
-// Exactly one of Arrival and Message is set.
+// Event is one thing that happened: an object arrived, a message was published, or
+// the time of a schedule came. Exactly one of Arrival, Message and Tick is set.
 type Event struct {
 	ID      string // the same when the same thing is delivered again, whichever way
 	Type    string // as the sender calls it
 	Arrival *Arrival
 	Message *Message
+	Tick    *Tick
 }
 
 // Arrival is an object that is complete in a bucket.
@@ -21,12 +22,26 @@ type Arrival struct {
 	Bucket     string
 	Key        string // as the object is named, not URL-encoded
 	Generation string // GCS generation or S3 version; "" where there is none
+	Sequence   string // S3 sequencer, hexadecimal: of two writings of a key the later one has the greater; "" where there is none
+}
+
+// Tick asks a function for slices: those that are due, or those of a range. Its JSON
+// is what schedules are set up to send and what a person posts: {"function":"clari"}
+// is enough, dates will do as times, and a name that is not one of these is refused.
+type Tick struct {
+	Function string    `json:"function"`                // "" = whoever gets it
+	Tables   []string  `json:"tables,omitempty"`        // none = all
+	From     time.Time `json:"from,omitzero"`           // half-open with To, UTC; zero = what is due
+	To       time.Time `json:"to,omitzero"`             //
+	Purpose  string    `json:"purpose,omitempty"`       // live or backfill; "" = live
+	At       time.Time `json:"scheduled_time,omitzero"` // when it was due, UTC: a schedule that is tried again asks for the same; zero = unknown
 }
 
 // The types of the CloudEvents we understand and make.
 const (
 	typeArrival = "google.cloud.storage.object.v1.finalized"
 	typeMessage = "google.cloud.pubsub.topic.v1.messagePublished"
+	typeTick    = "millrace.tick"
 )
 
 // cloudEvent is the structured form, CloudEvents 1.0.
@@ -64,6 +79,7 @@ type letter struct {
 	ID         string            `json:"messageId"`
 	Key        string            `json:"orderingKey,omitempty"`
 	Published  string            `json:"publishTime,omitzero"`
+	OldID      string            `json:"message_id,omitzero"` // direct push has both spellings
 }
 
 // ArrivalEvent is the event of an object's arrival in a bucket, in the bytes that

@@ -70,7 +70,7 @@ func (e *Engine) join(ctx context.Context, o *Out, others []Table, m *rest.Meter
 		if err := e.Warehouse.Plan(ctx, []warehouse.Slice{s.row()}); err != nil {
 			return err
 		}
-		row, err := e.Warehouse.Claim(ctx, s.Function, s.Table, s.ID, e.Owner, lease)
+		row, err := e.Warehouse.Claim(ctx, s.Function, s.Table, s.ID, e.Owner, e.lease())
 		if err != nil {
 			return fault.New(fault.Transient, "table %s beside %s: %v", t.Name, o.t.Name, err)
 		}

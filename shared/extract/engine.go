@@ -19,10 +19,10 @@ import (
 )
 
 const (
-	// lease is how long a claim keeps others away without a sign of life. A worker
+	// leaseDefault is how long a claim keeps others away without a sign of life. A worker
 	// shows one at least every flushEvery while pages come; a page with its
 	// retries is allowed the rest. The fence protects the data, not the lease.
-	lease = 5 * time.Minute
+	leaseDefault = 5 * time.Minute
 	// tidyUp is kept free at the end of an invocation: closing a part and writing
 	// the ledger must fit in.
 	tidyUp = 3 * time.Second
@@ -43,6 +43,7 @@ type Engine struct {
 	Progress  func(Progress)    // called at page boundaries, from several goroutines
 
 	FlushEvery time.Duration // how much reading a crash may cost; 0 = 20 s
+	Lease      time.Duration // how long a worker that gives no sign of life keeps others away; 0 = 5 min
 
 	unreached breakers
 }
@@ -57,8 +58,8 @@ type Progress struct {
 // Outcome is how one invocation ended for its slice.
 type Outcome struct {
 	Slice                    Slice
-	State                    string // a ledger state, or "stale"; planned = goes on in the next invocation
-	Until                    time.Time
+	State                    string    // a ledger state, or "stale"; planned = goes on in the next invocation
+	Until                    time.Time // of a pause or a wait; of stale: until when somebody else has the slice
 	Rows, Rejected           int64
 	Pages, Requests, Retries int64
 	Err                      error // why it failed or paused; recorded in the ledger already
@@ -84,8 +85,9 @@ func (e *Engine) Handle(ctx context.Context, f *Function, m chain.Message) (Outc
 	if done, err := e.settled(ctx, f, s, &o); done || err != nil {
 		return o, err
 	}
-	row, err := e.Warehouse.Claim(ctx, s.Function, s.Table, s.ID, e.Owner, lease)
+	row, err := e.Warehouse.Claim(ctx, s.Function, s.Table, s.ID, e.Owner, e.lease())
 	if errors.Is(err, fault.Stale) {
+		o.Until = e.heldUntil(ctx, s)
 		return o, nil
 	}
 	if err != nil {
@@ -93,6 +95,18 @@ func (e *Engine) Handle(ctx context.Context, f *Function, m chain.Message) (Outc
 	}
 	return e.invoke(ctx, f, s, row)
 }
+
+// heldUntil is the end of the lease under which somebody else reads the slice, zero
+// where nobody does.
+func (e *Engine) heldUntil(ctx context.Context, s Slice) time.Time {
+	row, err := e.Warehouse.Slice(ctx, s.Function, s.Table, s.ID)
+	if err != nil || row.State != warehouse.Extracting {
+		return time.Time{}
+	}
+	return row.LeaseUntil
+}
+
+func (e *Engine) lease() time.Duration { return cmp.Or(e.Lease, leaseDefault) }
 
 // settled reports whether there is nothing to read: the wish this message carries
 // was fulfilled by an earlier delivery, the manifest is there and only has to be
@@ -166,7 +180,7 @@ func (e *Engine) invoke(ctx context.Context, f *Function, s Slice, row warehouse
 	if err := e.join(ctx, out, beside(f.Chosen(src), t), in.Meter); err != nil {
 		return failed(row.Cursor, err)
 	}
-	e.Log.Info("slice started", "function", s.Function, "table", s.Table, "slice", s.ID, "fence", row.Fence)
+	e.Log.InfoContext(ctx, "slice started", "function", s.Function, "table", s.Table, "slice", s.ID, "fence", row.Fence)
 	o := Outcome{Slice: s}
 	read := e.turn(ctx, t, row)
 	if read != nil {

@@ -37,7 +37,7 @@ func (o *Out) flush() error {
 	row := o.row
 	row.Cursor = string(body)
 	row.RowsSource, row.RowsStaged, row.RowsRejected, row.Bytes = p.Source, p.Staged, p.Rejected, size(p.Parts)
-	if err := o.e.Warehouse.Progress(context.WithoutCancel(o.ctx), row, lease); err != nil {
+	if err := o.e.Warehouse.Progress(context.WithoutCancel(o.ctx), row, o.e.lease()); err != nil {
 		return err
 	}
 	o.saved, o.flushed = row.Cursor, time.Now()
@@ -69,6 +69,9 @@ func (o *Out) snapshot() progress {
 	p.Retries += o.meter.Retries()
 	d := o.enc.Drift()
 	p.New = union(p.New, d.New)
+	if !o.enc.Begun() { // nothing was read yet in this invocation, for example while a job was asked after
+		return p
+	}
 	if p.Resumed {
 		p.Missing = slices.DeleteFunc(slices.Clone(p.Missing), func(f string) bool { return !slices.Contains(d.Missing, f) })
 	} else {
@@ -173,7 +176,7 @@ func (o *Out) manifest(ctx context.Context, out *Outcome) error {
 		Drift: stage.Drift{New: p.New, Missing: p.Missing}, CreatedAt: time.Now().UTC()}
 	o.e.point("before_manifest")
 	dir := stage.Dir(o.s.Function, o.s.Table, o.s.ID, o.row.Fence)
-	key, err := o.e.Stage.WriteManifest(ctx, dir, m)
+	key, err := o.e.Stage.WriteManifest(ctx, dir, m, o.row.ClaimedAt)
 	row := o.row
 	if key == "" { // everything was read: the next attempt goes on from the last flush
 		row.Cursor = o.saved

@@ -104,5 +104,5 @@ func (o *Out) alive() error {
 	o.report()
 	row := o.row
 	row.Cursor, row.RowsSource, row.RowsStaged, row.RowsRejected = o.saved, o.p.Source, o.p.Staged, o.p.Rejected
-	return o.e.Warehouse.Progress(context.WithoutCancel(o.ctx), row, lease)
+	return o.e.Warehouse.Progress(context.WithoutCancel(o.ctx), row, o.e.lease())
 }

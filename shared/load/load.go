@@ -99,7 +99,7 @@ func (e *Engine) unreadable(ctx context.Context, key string, cause error) (Outco
 		return Outcome{}, fmt.Errorf("%w; %w", cause, err)
 	}
 	o := Outcome{Function: row.Function, Table: row.Table, Slice: row.ID, State: warehouse.Failed, Err: cause}
-	e.Log.Warn("manifest not loaded", "manifest", key, "error", cause)
+	e.Log.WarnContext(ctx, "manifest not loaded", "manifest", key, "error", cause)
 	if row.State != warehouse.Staged {
 		o.State = Stale
 		return o, nil
@@ -139,7 +139,7 @@ func (e *Engine) load(ctx context.Context, key, event string, m *stage.Manifest)
 	if _, err := e.Warehouse.Ensure(ctx, m.Table); err != nil {
 		return warehouse.Result{}, err
 	}
-	s, err := e.Warehouse.Stage(ctx, warehouse.Load{Slice: slice(key, m), Table: m.Table, Files: files, Rejects: rejects, Event: event,
+	s, err := e.Warehouse.Stage(ctx, warehouse.Load{Slice: slice(key, m), Table: m.Table, Files: files, Rejects: rejects, Remote: e.Warehouse.Remote(), Event: event,
 		New: m.Drift.New, Missing: m.Drift.Missing, Now: e.Now().UTC(), Point: e.Point})
 	if err != nil {
 		return warehouse.Result{}, err
@@ -161,7 +161,9 @@ func slice(key string, m *stage.Manifest) warehouse.Slice {
 		RowsSource: m.RowsSource, RowsStaged: m.RowsStaged, RowsRejected: m.RowsRejected, Bytes: m.Bytes}
 }
 
-// fetch brings every part to a local file and verifies it.
+// fetch brings every part to a local file and verifies it. A warehouse that reads
+// the stage itself is given their keys instead: parts are never overwritten, and
+// it counts their rows.
 func (e *Engine) fetch(ctx context.Context, m *stage.Manifest) (files, rejects []string, release func(), err error) {
 	var held []func()
 	release = func() {
@@ -171,6 +173,10 @@ func (e *Engine) fetch(ctx context.Context, m *stage.Manifest) (files, rejects [
 	}
 	get := func(parts []stage.Part) (paths []string, err error) {
 		for _, p := range parts {
+			if e.Warehouse.Remote() {
+				paths = append(paths, p.Key)
+				continue
+			}
 			path, done, err := e.Stage.Fetch(ctx, p)
 			if err != nil {
 				return nil, err

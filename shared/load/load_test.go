@@ -124,14 +124,14 @@ func TestBadParts(t *testing.T) {
 		{"fewer rows than promised", func(t *testing.T, m *extracttest.Mill, key string) {
 			man := manifest(t, m, key)
 			man.RowsSource, man.RowsStaged = 3, 3
-			if _, err := m.Stage.WriteManifest(t.Context(), filepath.ToSlash(filepath.Dir(key)), man); err != nil {
+			if _, err := m.Stage.WriteManifest(t.Context(), filepath.ToSlash(filepath.Dir(key)), man, time.Now().Add(time.Hour)); err != nil {
 				t.Fatal(err)
 			}
 		}, "2 rows, the manifest says 3"},
 		{"totals that do not balance", func(t *testing.T, m *extracttest.Mill, key string) {
 			man := manifest(t, m, key)
 			man.RowsSource = 5
-			if _, err := m.Stage.WriteManifest(t.Context(), filepath.ToSlash(filepath.Dir(key)), man); err != nil {
+			if _, err := m.Stage.WriteManifest(t.Context(), filepath.ToSlash(filepath.Dir(key)), man, time.Now().Add(time.Hour)); err != nil {
 				t.Fatal(err)
 			}
 		}, "balance"},

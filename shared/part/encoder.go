@@ -111,6 +111,9 @@ func (e *Encoder) Columns() []record.Column {
 	return cols
 }
 
+// Begun reports whether there was a row or a header to compare with the table.
+func (e *Encoder) Begun() bool { return e.begun }
+
 // Drift compares what was seen so far with the declared table. Before the first
 // row and the first header nothing is missing.
 func (e *Encoder) Drift() Drift {

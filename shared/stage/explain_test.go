@@ -30,3 +30,17 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
+
+func TestExplainAsksTheDriver(t *testing.T) {
+	err := errors.New("no")
+	for _, kind := range []error{fault.Auth, fault.Invalid, nil} {
+		s := New(nil, Options{Name: "bucket", Kind: func(error) error { return kind }})
+		want := kind
+		if want == nil {
+			want = fault.Transient
+		}
+		if got := s.explain("read", "a/b", err); fault.Of(got) != want || !errors.Is(got, err) {
+			t.Errorf("got %v (%v), want %v", got, fault.Of(got), want)
+		}
+	}
+}

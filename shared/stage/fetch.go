@@ -20,7 +20,7 @@ import (
 // A mismatch is fault.Corrupt, a missing object fault.NotFound.
 func (s *Store) Fetch(ctx context.Context, p Part) (file string, release func(), err error) {
 	release = func() {}
-	r, err := s.bucket.NewReader(ctx, p.Key, nil)
+	r, err := s.bucket.NewReader(ctx, s.Object(p.Key), nil)
 	if err != nil {
 		return "", release, s.explain("read", p.Key, err)
 	}

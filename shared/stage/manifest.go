@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"gocloud.dev/gcerrors"
 
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/gate"
@@ -71,7 +72,12 @@ const version = 1
 // WriteManifest sets the manifest's Version and Digest, writes it into the
 // attempt's folder and then calls Options.Arrived. An error with a key means that
 // the manifest is visible and only its announcement failed: call Announce.
-func (s *Store) WriteManifest(ctx context.Context, dir string, m *Manifest) (key string, err error) {
+//
+// There is one manifest in a folder. Where it is there already with the same rows,
+// a write before this one was answered too late, and nothing is written. One with
+// other rows that is older than claimed, when the slice was claimed, was left by a
+// ledger that is no more, and gives way; a younger one is fault.Corrupt.
+func (s *Store) WriteManifest(ctx context.Context, dir string, m *Manifest, claimed time.Time) (key string, err error) {
 	m.Version = version
 	if m.Digest, err = m.digest(); err != nil {
 		return "", err
@@ -81,10 +87,32 @@ func (s *Store) WriteManifest(ctx context.Context, dir string, m *Manifest) (key
 		return "", fault.New(fault.Invalid, "manifest for %s: %w", dir, err)
 	}
 	key = ManifestKey(dir)
-	if err := s.Put(ctx, key, data); err != nil {
+	err = s.put(ctx, key, data, true)
+	if gcerrors.Code(err) == gcerrors.FailedPrecondition {
+		err = s.taken(ctx, key, data, m.Digest, claimed)
+	}
+	if err != nil {
 		return "", err
 	}
 	return key, s.arrived(ctx, key)
+}
+
+// taken deals with a manifest that is there already.
+func (s *Store) taken(ctx context.Context, key string, data []byte, digest string, claimed time.Time) error {
+	if old, err := s.ReadManifest(ctx, key); err == nil && old.Digest == digest {
+		return nil
+	}
+	at, err := s.bucket.Attributes(ctx, s.Object(key))
+	if err != nil {
+		return s.explain("read", key, err)
+	}
+	if !at.ModTime.Before(claimed) {
+		return fault.New(fault.Corrupt, "%s is there already with other rows: two workers wrote under one fence; run the function again, which takes a new one", s.where(key))
+	}
+	if err := s.Delete(ctx, key); err != nil {
+		return err
+	}
+	return s.put(ctx, key, data, true)
 }
 
 func (s *Store) arrived(ctx context.Context, key string) error {

@@ -14,6 +14,7 @@ package stage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"path/filepath"
@@ -38,6 +39,8 @@ const uploadBuffer = 5 << 20
 // Options says what a Store needs to know beside its bucket.
 type Options struct {
 	Name    string                                      // bucket name, as in events
+	Prefix  string                                      // folder in the bucket that is the stage, as "raw/"; "" = the whole bucket
+	Kind    func(err error) error                       // the driver's: fault.Auth, fault.Invalid (there is no such bucket), or nil; may be nil
 	Local   func(key string) string                     // the path of an object, where the stage is a local folder; else nil
 	Scratch string                                      // folder for what Fetch downloads; "" = the system's
 	Arrived func(ctx context.Context, key string) error // called once a manifest is visible, where no cloud does it; else nil
@@ -64,6 +67,15 @@ func New(b *blob.Bucket, o Options) *Store { return &Store{bucket: b, o: o} }
 // Name is the bucket's name, as events carry it.
 func (s *Store) Name() string { return s.o.Name }
 
+// Object is the name in the bucket of what lies under key.
+func (s *Store) Object(key string) string { return s.o.Prefix + key }
+
+// Key is the key of an object of the bucket, as events name it. What lies outside of
+// the stage's folder has none.
+func (s *Store) Key(object string) (key string, ok bool) {
+	return strings.CutPrefix(object, s.o.Prefix)
+}
+
 // Writer writes one object, which appears when Close returns nil.
 type Writer struct {
 	store  *Store
@@ -79,14 +91,19 @@ var errAborted = errors.New("the write was aborted")
 // caller must call Close or Abort. Keys consist of what [Dir] makes and plain
 // names: another one is fault.Invalid. Cancelling ctx aborts the write.
 func (s *Store) Create(ctx context.Context, key string) (*Writer, error) {
+	return s.create(ctx, key, false)
+}
+
+// create begins an object; with once, Close fails where there is one by then.
+func (s *Store) create(ctx context.Context, key string, once bool) (*Writer, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
 	// Cancelling is the one way to end a driver's write without publishing it.
 	ctx, cancel := context.WithCancel(ctx)
-	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{
+	w, err := s.bucket.NewWriter(ctx, s.Object(key), &blob.WriterOptions{
 		BufferSize: uploadBuffer, MaxConcurrency: 1,
-		ContentType: "application/octet-stream", DisableContentTypeDetection: true,
+		ContentType: "application/octet-stream", DisableContentTypeDetection: true, IfNotExist: once,
 	})
 	if err != nil {
 		cancel()
@@ -134,7 +151,11 @@ func (w *Writer) end(err error) {
 
 // Put writes one object.
 func (s *Store) Put(ctx context.Context, key string, data []byte) error {
-	w, err := s.Create(ctx, key)
+	return s.put(ctx, key, data, false)
+}
+
+func (s *Store) put(ctx context.Context, key string, data []byte, once bool) error {
+	w, err := s.create(ctx, key, once)
 	if err != nil {
 		return err
 	}
@@ -161,13 +182,13 @@ func (s *Store) Copy(ctx context.Context, key string, r io.Reader) error {
 
 // Get reads one object whole; fault.NotFound where there is none.
 func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
-	data, err := s.bucket.ReadAll(ctx, key)
+	data, err := s.bucket.ReadAll(ctx, s.Object(key))
 	return data, s.explain("read", key, err)
 }
 
 // Open reads one object; fault.NotFound where there is none. The caller closes it.
 func (s *Store) Open(ctx context.Context, key string) (io.ReadCloser, error) {
-	r, err := s.bucket.NewReader(ctx, key, nil)
+	r, err := s.bucket.NewReader(ctx, s.Object(key), nil)
 	if err != nil {
 		return nil, s.explain("read", key, err)
 	}
@@ -194,7 +215,7 @@ func unfinished(key string) bool { return strings.HasSuffix(key, ".tmp") }
 
 func (s *Store) list(ctx context.Context, prefix string) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
-		for it := s.bucket.List(&blob.ListOptions{Prefix: prefix}); ; {
+		for it := s.bucket.List(&blob.ListOptions{Prefix: s.Object(prefix)}); ; {
 			o, err := it.Next(ctx)
 			if err == io.EOF {
 				return
@@ -203,7 +224,8 @@ func (s *Store) list(ctx context.Context, prefix string) iter.Seq2[Info, error] 
 				yield(Info{}, s.explain("list", prefix, err))
 				return
 			}
-			if !yield(Info{Key: o.Key, Size: o.Size, Modified: o.ModTime.UTC()}, nil) {
+			key, _ := s.Key(o.Key)
+			if !yield(Info{Key: key, Size: o.Size, Modified: o.ModTime.UTC()}, nil) {
 				return
 			}
 		}
@@ -212,11 +234,25 @@ func (s *Store) list(ctx context.Context, prefix string) iter.Seq2[Info, error] 
 
 // Delete removes one object. That it is gone already is no error.
 func (s *Store) Delete(ctx context.Context, key string) error {
-	err := s.explain("delete", key, s.bucket.Delete(ctx, key))
+	err := s.explain("delete", key, s.bucket.Delete(ctx, s.Object(key)))
 	if errors.Is(err, fault.NotFound) {
 		return nil
 	}
 	return err
+}
+
+// Check writes, reads, lists and deletes one small object, so that a right that is
+// missing shows before a run needs it.
+func (s *Store) Check(ctx context.Context) error {
+	key := fmt.Sprintf("check/%d", time.Now().UnixNano())
+	if err := s.Put(ctx, key, []byte("ok")); err != nil {
+		return err
+	}
+	_, err := s.Get(ctx, key)
+	for _, lerr := range s.List(ctx, key) {
+		err = errors.Join(err, lerr)
+	}
+	return errors.Join(err, s.Delete(ctx, key))
 }
 
 // where is how an error names an object: by path, or by bucket and key.
@@ -224,5 +260,5 @@ func (s *Store) where(key string) string {
 	if s.o.Local != nil {
 		return filepath.Clean(s.o.Local(key))
 	}
-	return s.o.Name + "/" + key
+	return s.o.Name + "/" + s.Object(key)
 }

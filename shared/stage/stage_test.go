@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"gocloud.dev/blob/fileblob"
@@ -40,6 +41,30 @@ func inFolder(t *testing.T, folder string, arrived func(context.Context, string)
 }
 
 func TestMemory(t *testing.T) { stagetest.Run(t, inMemory) }
+
+// A folder of a bucket is a stage of its own: what lies beside it is not seen.
+func TestFolderOfABucket(t *testing.T) {
+	stagetest.Run(t, func(t *testing.T) *stage.Store {
+		b := memblob.OpenBucket(nil)
+		t.Cleanup(func() { _ = b.Close() })
+		for _, other := range []string{"top", "landing/a", "raw-landin/a", "raw-landing2/vendor/table/s/000001/part"} {
+			if err := b.WriteAll(t.Context(), other, []byte("x"), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return stage.New(b, stage.Options{Name: "memory", Prefix: "raw-landing/", Scratch: t.TempDir()})
+	})
+}
+
+func TestObjectAndKey(t *testing.T) {
+	s := stage.New(nil, stage.Options{Prefix: "raw/"})
+	if key, ok := s.Key(s.Object("a/b")); key != "a/b" || !ok || s.Object("a/b") != "raw/a/b" {
+		t.Errorf("%s is stored as %s", key, s.Object("a/b"))
+	}
+	if key, ok := s.Key("other/a/b"); ok {
+		t.Errorf("an object outside has the key %s", key)
+	}
+}
 
 func TestFolder(t *testing.T) {
 	stagetest.Run(t, func(t *testing.T) *stage.Store { return inFolder(t, t.TempDir(), nil) })
@@ -96,11 +121,11 @@ func TestArrived(t *testing.T) {
 		return nil
 	})
 	m := &stage.Manifest{Table: record.Table{Schema: "s", Name: "t"}}
-	key, err := s.WriteManifest(t.Context(), "f/t/s/000001", m)
+	key, err := s.WriteManifest(t.Context(), "f/t/s/000001", m, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := s.WriteManifest(t.Context(), "f/t/s/000001", m)
+	again, err := s.WriteManifest(t.Context(), "f/t/s/000001", m, time.Time{})
 	if !errors.Is(err, fail) || again != key {
 		t.Errorf("a failed announcement gave %q, %v", again, err)
 	}

@@ -117,13 +117,17 @@ func (s *Staging) merge(ctx context.Context, tx *sql.Tx) error {
 		return fault.New(fault.Invalid, "table %s is merged but has no key", s.l.Table.FullName())
 	}
 	on, staged := equal("t", "=", "s", s.l.Table.Key), quote(stagedTable)
-	var known int64
-	err := tx.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM (SELECT 1 AS one FROM %s AS t WHERE EXISTS (SELECT 1 FROM %s AS s WHERE %s) LIMIT 1) AS k", s.name(), staged, on)).Scan(whole{&known})
-	if err != nil {
-		return err
-	}
-	if known == 0 { // all new: an insert is half the work of a merge
-		return s.insert(ctx, tx, s.name().String())
+	if s.w.strict() {
+		staged = s.last()
+	} else {
+		var known int64
+		err := tx.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM (SELECT 1 AS one FROM %s AS t WHERE EXISTS (SELECT 1 FROM %s AS s WHERE %s) LIMIT 1) AS k", s.name(), staged, on)).Scan(whole{&known})
+		if err != nil {
+			return err
+		}
+		if known == 0 { // all new: an insert is half the work of a merge
+			return s.insert(ctx, tx, s.name().String())
+		}
 	}
 	cols, exprs, args := s.values()
 	set := make([]string, len(cols))
@@ -134,9 +138,19 @@ func (s *Staging) merge(ctx context.Context, tx *sql.Tx) error {
 	if n := quote(s.l.Table.Newest); s.l.Table.Newest != "" {
 		differ += fmt.Sprintf(" AND (t.%[1]s IS NULL OR s.%[1]s >= t.%[1]s)", n)
 	}
-	_, err = tx.ExecContext(ctx, fmt.Sprintf("MERGE INTO %s AS t USING %s AS s ON %s WHEN MATCHED AND %s THEN UPDATE SET %s WHEN NOT MATCHED THEN INSERT (%s) VALUES (%s)",
+	_, err := tx.ExecContext(ctx, fmt.Sprintf("MERGE INTO %s AS t USING %s AS s ON %s WHEN MATCHED AND %s THEN UPDATE SET %s WHEN NOT MATCHED THEN INSERT (%s) VALUES (%s)",
 		s.name(), staged, on, differ, strings.Join(set, ", "), strings.Join(cols, ", "), strings.Join(exprs, ", ")), append(args, args...)...)
 	return err
+}
+
+// last selects the staged rows with one of each key. The gate sees to it that there
+// is only one; should it not, a strict MERGE must not fail for ever.
+func (s *Staging) last() string {
+	order := seq(s.l.Table) + " DESC"
+	if s.l.Table.Newest != "" {
+		order = quote(s.l.Table.Newest) + " DESC NULLS LAST, " + order
+	}
+	return fmt.Sprintf("(SELECT * FROM %s QUALIFY row_number() OVER (PARTITION BY %s ORDER BY %s) = 1)", quote(stagedTable), strings.Join(quoteAll(s.l.Table.Key), ", "), order)
 }
 
 // content is the columns that make two versions of a row differ.

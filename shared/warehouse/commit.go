@@ -69,22 +69,20 @@ func (s *Staging) findNamed(ctx context.Context) error {
 }
 
 func (s *Staging) transact(ctx context.Context, checks []gate.Check, state string, cause error) (res Result, err error) {
-	tx, err := s.conn.BeginTx(ctx, nil)
-	if err != nil {
-		return res, err
-	}
-	defer tx.Rollback()
-	if res.Again, err = s.guard(ctx, tx, state); err == nil && !res.Again {
-		err = s.write(ctx, tx, checks, state, cause)
-	}
-	if err == nil {
-		res.Slice, err = sliceRow(ctx, tx, s.l.Slice.Function, s.l.Slice.Table, s.l.Slice.ID)
-	}
-	if err == nil {
-		res.Mark, err = remark(ctx, tx, s.l.Slice, s.l.Table.Pass, s.l.Now)
-	}
-	if err == nil {
-		err = tx.Commit()
+	unsure, err := transaction(ctx, s.conn, func(tx *sql.Tx) (err error) {
+		if res.Again, err = s.guard(ctx, tx, state); err == nil && !res.Again {
+			err = s.write(ctx, tx, checks, state, cause)
+		}
+		if err == nil {
+			res.Slice, err = sliceRow(ctx, tx, s.l.Slice.Function, s.l.Slice.Table, s.l.Slice.ID)
+		}
+		if err == nil {
+			res.Mark, err = remark(ctx, tx, s.l.Slice, s.l.Table.Pass, s.l.Now)
+		}
+		return err
+	})
+	if unsure && s.w.committed(ctx, res.Slice) {
+		return res, nil
 	}
 	return res, err
 }
@@ -94,12 +92,12 @@ func (s *Staging) transact(ctx context.Context, checks []gate.Check, state strin
 // warehouse that never saw its slice brings its ledger row along.
 func (s *Staging) guard(ctx context.Context, tx *sql.Tx, state string) (again bool, err error) {
 	l := s.l.Slice
-	res, err := tx.ExecContext(ctx, `UPDATE `+slicesTable+` SET "fence" = "fence"`+bySlice+` AND "fence" = ?`, l.Function, l.Table, l.ID, l.Fence)
-	if err = one(res, err, errNone); err != nil && err != errNone {
-		return false, err
+	held, row, err := hold(ctx, tx, l)
+	if err == sql.ErrNoRows {
+		if err = s.w.queue(ctx, tx); err == nil { // then nobody else is bringing it
+			held, row, err = hold(ctx, tx, l)
+		}
 	}
-	held := err == nil
-	row, err := sliceRow(ctx, tx, l.Function, l.Table, l.ID)
 	switch {
 	case err == sql.ErrNoRows:
 		_, err = tx.ExecContext(ctx, `INSERT INTO `+slicesTable+` ("function", "table_name", "slice", "purpose", "source", "range_from", "range_to", "state", "fence", "attempt", "planned_at", "updated_at") VALUES (?, ?, ?, ?, ?, ?, ?, 'staged', ?, 1, ?, ?)`,
@@ -107,10 +105,22 @@ func (s *Staging) guard(ctx context.Context, tx *sql.Tx, state string) (again bo
 		return false, err
 	case err != nil:
 		return false, err
-	case !held:
+	case !held || row.Fence != l.Fence:
 		return false, stale(l)
 	}
 	return row.State == Loaded && row.Digest == l.Digest || row.State == Refused && state == Refused && row.Manifest == l.Manifest, nil
+}
+
+// hold writes the ledger row where it has l's fence, so that others wait, and then
+// reads it.
+func hold(ctx context.Context, tx *sql.Tx, l Slice) (held bool, row Slice, err error) {
+	res, err := tx.ExecContext(ctx, `UPDATE `+slicesTable+` SET "fence" = "fence"`+bySlice+` AND "fence" = ?`, l.Function, l.Table, l.ID, l.Fence)
+	if err = one(res, err, errNone); err != nil && err != errNone {
+		return false, row, err
+	}
+	held = err == nil
+	row, err = sliceRow(ctx, tx, l.Function, l.Table, l.ID)
+	return held, row, err
 }
 
 func (s *Staging) point(name string) {

@@ -72,6 +72,9 @@ func (w *Warehouse) Plan(ctx context.Context, slices []Slice) error {
 		return nil
 	}
 	return w.short(ctx, "plan slices", func(tx *sql.Tx) error {
+		if err := w.queue(ctx, tx); err != nil {
+			return err
+		}
 		for _, s := range slices {
 			now := time.Now().UTC()
 			_, err := tx.ExecContext(ctx, `INSERT INTO `+slicesTable+` ("function", "table_name", "slice", "purpose", "source", "range_from", "range_to", "state", "fence", "attempt", "planned_at", "updated_at")
@@ -126,11 +129,13 @@ func sliceRow(ctx context.Context, q querier, function, table, id string) (s Sli
 // on the real clock. While somebody else's lease runs the answer is fault.Stale;
 // the fence, not the lease, is what protects the data.
 func (w *Warehouse) Claim(ctx context.Context, function, table, id, owner string, lease time.Duration) (s Slice, err error) {
+	now, before := time.Now().UTC().Truncate(time.Microsecond), ""
 	err = w.short(ctx, "claim slice "+id, func(tx *sql.Tx) error {
-		now := time.Now().UTC()
+		mine := before // a try whose commit got no answer may have been done: then the lease is ours
+		before = owner
 		res, err := tx.ExecContext(ctx, `UPDATE `+slicesTable+` SET "fence" = "fence" + 1, "attempt" = "attempt" + 1, "state" = 'extracting', "owner" = ?,
- "lease_until" = ?, "claimed_at" = ?, "updated_at" = ?, "error_kind" = NULL, "error" = NULL, "paused_until" = NULL`+bySlice+` AND ("lease_until" IS NULL OR "lease_until" < ?)`,
-			owner, now.Add(lease), now, now, function, table, id, now)
+ "lease_until" = ?, "claimed_at" = ?, "updated_at" = ?, "error_kind" = NULL, "error" = NULL, "paused_until" = NULL`+bySlice+` AND ("lease_until" IS NULL OR "lease_until" < ? OR ("owner" = ? AND "claimed_at" = ?))`,
+			owner, now.Add(lease), now, now, function, table, id, now, mine, now)
 		if err := one(res, err, fault.New(fault.Stale, "slice %s of %s.%s is being read by another worker", id, function, table)); err != nil {
 			return err
 		}

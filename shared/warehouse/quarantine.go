@@ -98,7 +98,9 @@ func (s *Staging) takeOut(ctx context.Context) error {
 		err = f.Close()
 	}
 	if err == nil {
-		err = s.w.driver.Stage(ctx, s.conn, rejectTable, rejectColumns, append(slices.Clone(s.l.Rejects), f.Name()))
+		rejects := s.l.parts(s.l.Rejects)
+		rejects.Files = append(slices.Clone(rejects.Files), f.Name())
+		err = s.w.driver.Stage(ctx, s.conn, rejectTable, rejectColumns, rejects)
 	}
 	if err != nil {
 		return err
@@ -122,6 +124,10 @@ func (s *Staging) writeRejects(ctx context.Context, to io.Writer) error {
 	}
 	exprs := []string{`b."rule"`, `b."same"`}
 	for _, c := range cols {
+		if c.Type == record.Document {
+			exprs = append(exprs, s.w.driver.Text("s."+quote(c.Name)))
+			continue
+		}
 		exprs = append(exprs, fmt.Sprintf("CAST(s.%s AS VARCHAR)", quote(c.Name)))
 	}
 	rows, err := s.conn.QueryContext(ctx, fmt.Sprintf(`SELECT %s FROM %s AS s JOIN %s AS b ON b."line" = s.%s`, strings.Join(exprs, ", "), quote(stagedTable), quote(badTable), seq(s.l.Table)))
@@ -193,7 +199,7 @@ func rejectLine(dst []byte, rows *sql.Rows, cols []record.Column) ([]byte, error
 // transaction begins.
 func (s *Staging) keepRejects(ctx context.Context) error {
 	return run(ctx, s.conn, fmt.Sprintf(`CREATE OR REPLACE TEMPORARY TABLE %s AS SELECT md5("rule" || "text") AS "reject", any_value("row") AS "row", min("reason") AS "reason", "rule", min("state") AS "state"
- FROM (SELECT "row", coalesce(CAST("row" AS VARCHAR), '') AS "text", "reason", coalesce("rule", '') AS "rule", coalesce("state", 'open') AS "state" FROM %s) AS r GROUP BY "rule", "text"`, quote(seenTable), quote(rejectTable)))
+ FROM (SELECT "row", coalesce(%s, '') AS "text", "reason", coalesce("rule", '') AS "rule", coalesce("state", 'open') AS "state" FROM %s) AS r GROUP BY "rule", "text"`, quote(seenTable), s.w.driver.Text(`"row"`), quote(rejectTable)))
 }
 
 // writeKept keeps the rows that were not loaded: those extract could not stage and

@@ -20,7 +20,7 @@ type Kept struct {
 // Open returns the open rejects of a table, slice by slice; of one slice or of one
 // rule where they are not "".
 func (w *Warehouse) Open(ctx context.Context, function, table, slice, rule string) ([]Kept, error) {
-	rows, err := w.db.QueryContext(ctx, `SELECT "reject", "slice", CAST("row" AS VARCHAR), "rule" FROM "millrace"."rejects"
+	rows, err := w.db.QueryContext(ctx, `SELECT "reject", "slice", `+w.driver.Text(`"row"`)+`, "rule" FROM "millrace"."rejects"
  WHERE "function" = ? AND "table_name" = ? AND (? = '' OR "slice" = ?) AND (? = '' OR "rule" = ?) AND "state" = 'open' ORDER BY "slice", "first_seen", "reject"`,
 		function, table, slice, slice, rule, rule)
 	if err != nil {
@@ -86,11 +86,17 @@ func (s *Staging) Add(ctx context.Context, replayed []string, left []Left) (res 
 }
 
 func (s *Staging) add(ctx context.Context, replayed []string, left []Left) (res Result, err error) {
-	tx, err := s.conn.BeginTx(ctx, nil)
-	if err != nil {
-		return res, err
+	unsure, err := transaction(ctx, s.conn, func(tx *sql.Tx) (err error) {
+		res, err = s.addIn(ctx, tx, replayed, left)
+		return err
+	})
+	if unsure && s.w.committed(ctx, res.Slice) {
+		return res, nil
 	}
-	defer tx.Rollback()
+	return res, err
+}
+
+func (s *Staging) addIn(ctx context.Context, tx *sql.Tx, replayed []string, left []Left) (res Result, err error) {
 	l, n := s.l.Slice, s.l.Slice.RowsStaged-s.bad
 	done, err := tx.ExecContext(ctx, `UPDATE `+slicesTable+` SET "rows_staged" = "rows_staged" + ?, "rows_loaded" = "rows_loaded" + ?, "rows_rejected" = "rows_rejected" - ?, "updated_at" = ?`+
 		bySlice+` AND "fence" = ? AND "state" = 'loaded' AND "rows_rejected" >= ?`, n, n, n, s.l.Now, l.Function, l.Table, l.ID, l.Fence, n)
@@ -111,9 +117,6 @@ func (s *Staging) add(ctx context.Context, replayed []string, left []Left) (res 
 		res.Mark, err = remark(ctx, tx, l, s.l.Table.Pass, s.l.Now)
 	}
 	s.point("in_tx_before_fence")
-	if err == nil {
-		err = tx.Commit()
-	}
 	return res, err
 }
 
@@ -202,6 +205,10 @@ func (w *Warehouse) DiscardRejects(ctx context.Context, d Discarded) (n int64, e
 	where := []string{`"state" = 'open'`, `"function" = ?`, `"table_name" = ?`, `(? = '' OR "slice" = ?)`, `(? = '' OR "rule" = ?)`}
 	defer w.lock(d.Table)()
 	err = w.short(ctx, "discard rejects", func(tx *sql.Tx) error {
+		// Writing the ledger makes this wait for commits, which write the mark, too.
+		if _, err := tx.ExecContext(ctx, `UPDATE `+slicesTable+` SET "fence" = "fence" WHERE "function" = ? AND "table_name" = ?`, d.Function, d.Table); err != nil {
+			return err
+		}
 		res, err := tx.ExecContext(ctx, `UPDATE "millrace"."rejects" SET "state" = 'discarded', "reason" = "reason" || ?, "last_seen" = ? WHERE `+strings.Join(where, " AND "),
 			" (discarded: "+d.Reason+")", d.Now, d.Function, d.Table, d.Slice, d.Slice, d.Rule, d.Rule)
 		if err != nil {

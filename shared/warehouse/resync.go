@@ -195,7 +195,7 @@ func (c *comparison) side(t Name, has, other map[string]string, n int) string {
 		case has[col] == "":
 			exprs[i] = fmt.Sprintf("CAST(NULL AS %s)", cmp.Or(other[col], "VARCHAR"))
 		case declared.Type == record.Document || col == record.ColumnExtra: // compared as it is written
-			exprs[i] = fmt.Sprintf("CAST(%s AS VARCHAR)", quote(col))
+			exprs[i] = c.w.driver.Text(quote(col))
 		default:
 			exprs[i] = quote(col)
 		}

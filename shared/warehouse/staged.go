@@ -15,12 +15,20 @@ import (
 type Load struct {
 	Slice        Slice // Function, Table, ID, Purpose, Source, From, To, Fence, VendorCursor, Manifest, Digest and totals as the manifest has them
 	Table        record.Table
-	Files        []string // local paths of verified parts
-	Rejects      []string // local paths of verified reject parts
+	Files        []string // local paths of verified parts; keys of the stage where Remote is set
+	Rejects      []string // the same of reject parts
+	Remote       bool     // see Warehouse.Remote
 	Event        string   // id of the event that brought it; "" = by hand
 	New, Missing []string // drift: the vendor's fields that are not declared, declared ones never seen
 	Now          time.Time
 	Point        func(name string) // crash points of the tests; nil otherwise
+}
+
+func (l Load) parts(of []string) Parts {
+	if l.Remote {
+		return Parts{Keys: of}
+	}
+	return Parts{Files: of}
 }
 
 // Staging is a Load made readable on a connection of its own. Close it.
@@ -52,9 +60,9 @@ func (w *Warehouse) Stage(ctx context.Context, l Load) (*Staging, error) {
 		return nil, w.fail(err, "stage slice %s", l.Slice.ID)
 	}
 	s := &Staging{w: w, conn: conn, l: l}
-	err = w.driver.Stage(ctx, conn, stagedTable, staging(l.Table), l.Files)
+	err = w.driver.Stage(ctx, conn, stagedTable, staging(l.Table), l.parts(l.Files))
 	if err == nil {
-		err = w.driver.Stage(ctx, conn, rejectTable, rejectColumns, l.Rejects)
+		err = w.driver.Stage(ctx, conn, rejectTable, rejectColumns, l.parts(l.Rejects))
 	}
 	if err != nil {
 		s.Close()

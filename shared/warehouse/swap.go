@@ -65,15 +65,8 @@ func (w *Warehouse) swapLocked(ctx context.Context, r Resync, d Difference) erro
 	if err != nil {
 		return err
 	}
-	tx, err := conn.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	if err := w.swap(ctx, tx, r, d, cols); err != nil {
-		return err
-	}
-	return tx.Commit()
+	_, err = transaction(ctx, conn, func(tx *sql.Tx) error { return w.swap(ctx, tx, r, d, cols) })
+	return err
 }
 
 // align gives the live table the columns that only the shadow has, and returns the
@@ -128,7 +121,7 @@ func (w *Warehouse) swap(ctx context.Context, tx *sql.Tx, r Resync, d Difference
 		return err
 	}
 	r.point("in_swap_before_commit")
-	return writeResync(ctx, tx, r, d, Swapped, nil)
+	return w.writeResync(ctx, tx, r, d, Swapped, nil)
 }
 
 // bound is a statement with its values.
@@ -145,6 +138,7 @@ func takeover(r Resync) []bound {
 	move := func(t string) bound {
 		return bound{`UPDATE "millrace".` + quote(t) + ` SET "table_name" = ?` + mine, join([]any{r.Ledger}, shadow)}
 	}
+	const again = `SELECT s."reject" FROM "millrace"."rejects" AS s` + mine + ` AND s."state" = 'open'`
 	twin := func(expr string) string { // of the live slice with the id of the one at hand
 		return `(SELECT max(l.` + expr + `) FROM ` + slicesTable + ` AS l WHERE l."function" = ? AND l."table_name" = ? AND l."slice" = "slices"."slice")`
 	}
@@ -159,8 +153,8 @@ func takeover(r Resync) []bound {
 		move("slices"),
 		{`DELETE FROM "millrace"."marks"` + mine, shadow},
 		// Rejects that came again are open again; the others went through.
-		{`UPDATE "millrace"."rejects" SET "last_seen" = ?, "state" = CASE WHEN "reject" IN (SELECT s."reject" FROM "millrace"."rejects" AS s` + mine + ` AND s."state" = 'open') THEN 'open' ELSE 'replayed' END` + mine + ` AND "state" IN ('open', 'replayed')`,
-			join([]any{r.Now}, shadow, live)},
+		{`UPDATE "millrace"."rejects" SET "last_seen" = ?, "state" = 'open'` + mine + ` AND "state" IN ('open', 'replayed') AND "reject" IN (` + again + `)`, join([]any{r.Now}, live, shadow)},
+		{`UPDATE "millrace"."rejects" SET "last_seen" = ?, "state" = 'replayed'` + mine + ` AND "state" IN ('open', 'replayed') AND "reject" NOT IN (` + again + `)`, join([]any{r.Now}, live, shadow)},
 		{`DELETE FROM "millrace"."rejects"` + mine + ` AND "reject" IN (SELECT l."reject" FROM "millrace"."rejects" AS l` + mine + `)`, join(shadow, live)},
 		move("rejects"),
 		{`DELETE FROM "millrace"."drift"` + mine + ` AND "field" || ' ' || "kind" IN (SELECT l."field" || ' ' || l."kind" FROM "millrace"."drift" AS l` + mine + `)`, join(shadow, live)},
@@ -186,11 +180,11 @@ const (
 // to millrace.resyncs and millrace.differences.
 func (w *Warehouse) RecordResync(ctx context.Context, r Resync, d Difference, outcome string, cause error) error {
 	return w.short(ctx, "record the re-sync of "+r.Table.FullName(), func(tx *sql.Tx) error {
-		return writeResync(ctx, tx, r, d, outcome, cause)
+		return w.writeResync(ctx, tx, r, d, outcome, cause)
 	})
 }
 
-func writeResync(ctx context.Context, tx *sql.Tx, r Resync, d Difference, outcome string, cause error) error {
+func (w *Warehouse) writeResync(ctx context.Context, tx *sql.Tx, r Resync, d Difference, outcome string, cause error) error {
 	for _, t := range []string{"resyncs", "differences"} {
 		_, err := tx.ExecContext(ctx, `DELETE FROM "millrace".`+quote(t)+` WHERE "function" = ? AND "table_name" = ? AND "resync" = ?`, r.Function, r.Ledger, d.ID)
 		if err != nil {
@@ -201,7 +195,7 @@ func writeResync(ctx context.Context, tx *sql.Tx, r Resync, d Difference, outcom
 		d.ID, r.Function, r.Ledger, outcome, d.Live, d.Shadow, d.Added, d.Removed, d.Changed, d.Same, nullText(message(cause)), r.Now)
 	for _, e := range d.Examples {
 		if err == nil {
-			_, err = tx.ExecContext(ctx, `INSERT INTO "millrace"."differences" ("resync", "function", "table_name", "kind", "key", "columns") VALUES (?, ?, ?, ?, ?, ?)`,
+			_, err = tx.ExecContext(ctx, `INSERT INTO "millrace"."differences" ("resync", "function", "table_name", "kind", "key", "columns") SELECT ?, ?, ?, ?, `+w.driver.Document("?")+`, ?`,
 				d.ID, r.Function, r.Ledger, e.Kind, string(e.Key), nullText(strings.Join(e.Columns, ", ")))
 		}
 	}
@@ -248,5 +242,13 @@ func (w *Warehouse) Discard(ctx context.Context, r Resync) error {
 func (w *Warehouse) dropShadow(ctx context.Context, r Resync) error {
 	name, _ := r.shadow()
 	defer w.lock(name.Schema + "." + name.Table)()
-	return run(ctx, w.db, "CREATE SCHEMA IF NOT EXISTS "+quote(name.Schema), "DROP TABLE IF EXISTS "+name.String())
+	conn, err := w.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if cols, err := w.driver.Columns(ctx, conn, name.Schema, name.Table); err != nil || len(cols) == 0 {
+		return err // nothing is there, perhaps not even the schema
+	}
+	return run(ctx, conn, "DROP TABLE IF EXISTS "+name.String())
 }

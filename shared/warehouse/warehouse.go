@@ -15,6 +15,7 @@ package warehouse
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -32,14 +33,17 @@ type Driver interface {
 	// Columns returns the columns of a table with their SQL types as Type would
 	// spell them, empty where the table does not exist.
 	Columns(ctx context.Context, conn *sql.Conn, schema, table string) (map[string]string, error)
-	// Stage copies the lines of local part files into a new temporary table, on
-	// this connection only, with the given columns; one of that name is replaced.
-	// No files make an empty table. A line that does not fit is fault.Corrupt, in
+	// Document is the SQL that makes a document of a JSON text, Text the reverse.
+	Document(text string) string
+	Text(document string) string
+	// Stage copies the lines of parts into a new temporary table, on this
+	// connection only, with the given columns; one of that name is replaced. No
+	// parts make an empty table. A line that does not fit is fault.Corrupt, in
 	// words that do not repeat the row.
-	Stage(ctx context.Context, conn *sql.Conn, name string, cols []record.Column, files []string) error
+	Stage(ctx context.Context, conn *sql.Conn, name string, cols []record.Column, parts Parts) error
 	// Replace swaps a table's content inside tx: fill writes into a shadow, which
 	// then takes the table's place with its comments. Readers never see an empty
-	// table. It is the only place with DDL inside a transaction.
+	// table. Only here may there be DDL inside a transaction, where it is part of it.
 	Replace(ctx context.Context, tx *sql.Tx, t Name, fill func(shadow string) error) error
 	// Fault gives a database error its kind; nil kind leaves it Transient.
 	Fault(err error) error
@@ -48,6 +52,22 @@ type Driver interface {
 // Exclusive is an optional ability: a driver whose process holds the only handle
 // on the database. Leases of other owners are then void: they cannot be alive.
 type Exclusive interface{ Exclusive() bool }
+
+// Remote is an optional ability: a driver that reads the stage's objects itself,
+// so that nobody fetches them first.
+type Remote interface{ Remote() bool }
+
+// Shared is an optional ability of a driver whose database other processes write
+// to at the same time and whose transactions see what they commit meanwhile.
+type Shared interface {
+	// Queue makes tx wait for every other transaction that has called it, before
+	// it inserts what must be there once. Nothing else in such a database would.
+	Queue(ctx context.Context, tx *sql.Tx) error
+}
+
+// Parts is files of staged lines: local ones, and, for a driver that is [Remote],
+// objects of the stage by their keys.
+type Parts struct{ Files, Keys []string }
 
 // Name is a table's schema and name, unquoted.
 type Name struct{ Schema, Table string }
@@ -139,15 +159,13 @@ func (w *Warehouse) short(ctx context.Context, what string, do func(tx *sql.Tx) 
 func (w *Warehouse) once(ctx context.Context, do func(tx *sql.Tx) error) error {
 	w.ledger.Lock()
 	defer w.ledger.Unlock()
-	tx, err := w.db.BeginTx(ctx, nil)
+	conn, err := w.db.Conn(ctx)
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback()
-	if err := do(tx); err != nil {
-		return err
-	}
-	return tx.Commit()
+	defer conn.Close()
+	_, err = transaction(ctx, conn, do)
+	return err
 }
 
 // Ensure creates the table or adds the columns it lacks, and returns the names of
@@ -188,10 +206,15 @@ func (w *Warehouse) ensure(ctx context.Context, conn *sql.Conn, t record.Table) 
 
 func (w *Warehouse) create(ctx context.Context, conn *sql.Conn, t record.Table) error {
 	name := Name{t.Schema, t.Name}
-	stmts := []string{
-		"CREATE SCHEMA IF NOT EXISTS " + quote(name.Schema),
-		fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (%s)", name, w.definitions(physical(t))),
+	table := fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (%s)", name, w.definitions(physical(t)))
+	err := run(ctx, conn, table)
+	if err != nil && errors.Is(w.driver.Fault(err), fault.Invalid) { // there is no such schema; who has one may lack the right to create it
+		err = run(ctx, conn, "CREATE SCHEMA IF NOT EXISTS "+quote(name.Schema), table)
 	}
+	if err != nil {
+		return err
+	}
+	var stmts []string
 	if t.Doc != "" {
 		stmts = append(stmts, fmt.Sprintf("COMMENT ON TABLE %s IS %s", name, comment(t.Doc)))
 	}

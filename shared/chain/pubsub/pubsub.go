@@ -27,8 +27,7 @@ const (
 	ackDeadline = 60          // seconds; the client extends it while a handler works
 	retryMin    = time.Second // before a message that was not handled comes again
 	retryMax    = time.Minute
-	notBefore   = "millrace-not-before" // attribute: RFC 3339. Pub/Sub itself delivers at once
-	inFlightMax = 64 << 20              // bytes of messages held at a time; ours are references of a few hundred
+	inFlightMax = 64 << 20 // bytes of messages held at a time; ours are references of a few hundred
 )
 
 // Chain publishes to and receives from the topics of one project. It is safe for
@@ -66,7 +65,7 @@ func (c *Chain) Publish(ctx context.Context, m chain.Message) error {
 		if attributes == nil {
 			attributes = map[string]string{}
 		}
-		attributes[notBefore] = m.NotBefore.UTC().Format(time.RFC3339Nano)
+		attributes[chain.AttributeNotBefore] = m.NotBefore.UTC().Format(time.RFC3339Nano)
 	}
 	sent := t.Publish(ctx, &pubsub.Message{Data: m.Data, Attributes: attributes, OrderingKey: m.Key})
 	if _, err := sent.Get(ctx); err != nil {
@@ -120,7 +119,7 @@ func (c *Chain) Receive(ctx context.Context, subscription string, max int, handl
 }
 
 func message(topic string, m *pubsub.Message) chain.Message {
-	at, _ := time.Parse(time.RFC3339Nano, m.Attributes[notBefore]) // of another's message: at once
+	at, _ := time.Parse(time.RFC3339Nano, m.Attributes[chain.AttributeNotBefore]) // of another's message: at once
 	return chain.Message{Topic: topic, Key: m.OrderingKey, Attributes: m.Attributes, Data: m.Data, ID: m.ID, NotBefore: at}
 }
 

@@ -34,9 +34,13 @@ type Twin struct {
 
 	Tables []string // optional: the tables that are read, where others are read alike and all would take long
 
-	Count func(table string) int         // optional: how many rows a table has, from the twin's own books; negative = it has none
-	Late  func() time.Time               // optional: data arrives late, or changes; returns the clock of the run that sees it
-	Drift func() (added, missing string) // optional: from now on the vendor sends one field more and one less; returns their names, "" = not done
+	Count func(table string) int // optional: how many rows a table has, from the twin's own books; negative = it has none
+	Late  func() time.Time       // optional: data arrives late, or changes; returns the clock of the run that sees it
+
+	// A vendor that sends one field more and one less; the first that is there counts.
+	Field   string                         // optional: a JSON field that the kit renames in all answers
+	Drift   func() (added, missing string) // optional: does that from now on; returns their names, "" = there can be none
+	NoDrift string                         // optional: what becomes of such fields where the tables have a place for all
 }
 
 var update = flag.Bool("update", false, "rewrite golden rows and conformance cards")

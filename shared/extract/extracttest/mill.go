@@ -9,6 +9,7 @@ package extracttest
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -145,6 +146,8 @@ func (m *Mill) read(ctx context.Context, f *extract.Function, msg chain.Message)
 	return err
 }
 
+const stopsMost = 500 // pages of all slices that a test reads one by one
+
 // stopping reads a slice over as many invocations as it has pages. One without a
 // page ends it: it made no progress, or is done.
 func (m *Mill) stopping(ctx context.Context, f *extract.Function, msg chain.Message) error {
@@ -166,6 +169,9 @@ func (m *Mill) stopping(ctx context.Context, f *extract.Function, msg chain.Mess
 			return err
 		}
 		m.Stops++
+		if m.Stops > stopsMost {
+			return fmt.Errorf("slice %s is not read after %d invocations of a page each: it does not move on", msg.Key, stopsMost)
+		}
 	}
 }
 

@@ -107,7 +107,8 @@ func (c *Cloud) giveUp(ctx context.Context, m chain.Message, cause error) {
 
 // sliceOf finds the ledger row that a message is about.
 func (c *Cloud) sliceOf(ctx context.Context, m chain.Message) (warehouse.Slice, error) {
-	if key := m.Attributes["objectId"]; key != "" {
+	if object := m.Attributes["objectId"]; object != "" {
+		key, _ := c.stage.Key(object)
 		return c.warehouse.ByManifest(ctx, key) // not the manifest: it may be what is broken
 	}
 	var s extract.Slice
@@ -152,6 +153,9 @@ func (c *Cloud) read(ctx context.Context, f *extract.Function, event []byte) err
 		return err
 	}
 	for _, e := range events {
+		if e.Tick != nil {
+			return fault.New(fault.Invalid, "this event is a tick of a schedule: here, use `millrace run %s`", f.Name)
+		}
 		if e.Message == nil {
 			return fault.New(fault.Invalid, "%s reads slices that a message names; this event is an object's arrival: give it to %s", f.Name, load.Name)
 		}

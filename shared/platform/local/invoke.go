@@ -72,7 +72,11 @@ func (c *Cloud) about(ctx context.Context, event []byte) (map[string]map[id]bool
 			note(s.Function, id{s.Table, s.ID})
 			continue
 		}
-		row, err := c.warehouse.ByManifest(ctx, e.Arrival.Key)
+		key, ok := c.stage.Key(e.Arrival.Key)
+		if !ok {
+			continue
+		}
+		row, err := c.warehouse.ByManifest(ctx, key)
 		if errors.Is(err, fault.NotFound) {
 			continue
 		}

@@ -10,8 +10,11 @@
 //
 // It differs from a cloud in one thing: events live in memory, so those that a
 // killed process leaves behind are gone. The ledger still knows their slices, and
-// the next [Cloud.Run] of the function takes them up. It opens neither Snowflake
-// nor buckets; platform/gcp and platform/aws do.
+// the next [Cloud.Run] of the function takes them up.
+//
+// The stage may also be a bucket of GCS or S3; its manifests are announced here all
+// the same, and notifications of the bucket's own are not listened to. Snowflake is
+// opened by platform/gcp and platform/aws only.
 package local
 
 import (
@@ -25,14 +28,12 @@ import (
 	"time"
 
 	"gocloud.dev/blob"
-	"gocloud.dev/blob/fileblob"
 	"golang.org/x/sync/errgroup"
 
 	loadfunction "github.com/millrace-data/millrace/functions/load"
 	"github.com/millrace-data/millrace/shared/chain"
 	"github.com/millrace-data/millrace/shared/env"
 	"github.com/millrace-data/millrace/shared/extract"
-	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/load"
 	"github.com/millrace-data/millrace/shared/stage"
 	"github.com/millrace-data/millrace/shared/warehouse"
@@ -83,7 +84,7 @@ type Cloud struct {
 // commits. More would only share the warehouse's memory.
 const loads = 2
 
-// bucketName stands for the stage folder in events.
+// bucketName stands for the stage in events, where it is a folder.
 const bucketName = "millrace-local"
 
 // Open opens the warehouse and the stage, starts Pub/Sub and serves events until
@@ -136,15 +137,9 @@ func (c *Cloud) open(ctx context.Context, o Options) (err error) {
 	if err := c.tidy(); err != nil {
 		return err
 	}
-	if c.bucket, err = fileblob.OpenBucket(c.places.Stage, &fileblob.Options{NoTempDir: true, Metadata: fileblob.MetadataDontWrite}); err != nil {
-		return fault.New(fault.Invalid, "stage folder %s: %w", c.places.Stage, err)
+	if c.bucket, c.stage, err = c.places.openStage(ctx, c.arrived); err != nil {
+		return err
 	}
-	c.stage = stage.New(c.bucket, stage.Options{
-		Name:    bucketName,
-		Local:   func(key string) string { return filepath.Join(c.places.Stage, filepath.FromSlash(key)) },
-		Scratch: c.places.Scratch,
-		Arrived: c.arrived,
-	})
 	if c.topics, err = openTopics(ctx); err != nil {
 		return err
 	}
@@ -219,13 +214,13 @@ func (c *Cloud) release() error {
 	return errors.Join(errs...)
 }
 
-// arrived announces a manifest as its bucket would. A local folder has no
-// generations; the time tells two writings of one key apart.
+// arrived announces a manifest as its bucket would. The time stands for the
+// generation, which tells two writings of one key apart.
 func (c *Cloud) arrived(ctx context.Context, key string) error {
 	return (&counted{c.topics.chain, c.flight}).Publish(ctx, chain.Message{
 		Topic: topicArrivals,
 		Attributes: map[string]string{
-			"eventType": "OBJECT_FINALIZE", "bucketId": bucketName, "objectId": key,
+			"eventType": "OBJECT_FINALIZE", "bucketId": c.stage.Name(), "objectId": c.stage.Object(key),
 			"objectGeneration": fmt.Sprint(time.Now().UnixMicro()),
 		},
 	})

@@ -335,7 +335,7 @@ func TestForeignEvents(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	for _, c := range []struct{ name, key, value, want string }{
 		{"warehouse", "MILLRACE_WAREHOUSE", "snowflake:me:secret@acc", "MILLRACE_WAREHOUSE is snowflake:…, but this build offers only duckdb:PATH"},
-		{"stage", "MILLRACE_STAGE", "gs://bucket", "file:///FOLDER"},
+		{"stage", "MILLRACE_STAGE", "ftp://me:secret@bucket", "file:///FOLDER"},
 		{"chain", "MILLRACE_CHAIN", "pubsub:acme", "only local"},
 		{"deadline", "MILLRACE_DEADLINE", "soon", "MILLRACE_DEADLINE"},
 		{"negative deadline", "MILLRACE_DEADLINE", "-1s", "needs time"},

@@ -1,21 +1,27 @@
 package local
 
 import (
-	"net/url"
+	"cmp"
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"gocloud.dev/blob"
+
 	"github.com/millrace-data/millrace/shared/env"
 	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/platform"
+	"github.com/millrace-data/millrace/shared/stage"
 )
 
 // settings is what the environment says about the cloud itself.
 type settings struct {
 	Home      string        `envconfig:"HOME" default:".millrace" doc:"folder of the embedded warehouse, the stage and scratch"`
 	Warehouse string        `envconfig:"WAREHOUSE" doc:"duckdb:PATH"`
-	Stage     string        `envconfig:"STAGE" doc:"file:///FOLDER"`
+	Stage     string        `envconfig:"STAGE" doc:"file:///FOLDER, gs://BUCKET/FOLDER or s3://BUCKET/FOLDER?region=REGION"`
 	Chain     string        `envconfig:"CHAIN" default:"local" doc:"local"`
 	Deadline  time.Duration `envconfig:"DEADLINE" default:"9m" doc:"budget of one invocation, a Go duration"`
 }
@@ -24,9 +30,11 @@ type settings struct {
 type Places struct {
 	Home      string
 	Warehouse string // the DuckDB file
-	Stage     string // a folder
+	Stage     string // a folder, or a bucket as MILLRACE_STAGE names it
 	Scratch   string // a folder
 	Deadline  time.Duration
+
+	stage platform.StagePlace
 }
 
 // Locate reads the MILLRACE_ variables without opening anything. home, where it
@@ -52,7 +60,7 @@ func Locate(lookup env.Lookup, home string) (p Places, err error) {
 	}
 	p.Scratch = filepath.Join(p.Home, "scratch")
 	if p.Warehouse, err = file(s.Warehouse, filepath.Join(p.Home, "warehouse.duckdb")); err == nil {
-		p.Stage, err = folder(s.Stage, filepath.Join(p.Home, "stage"))
+		p.Stage, p.stage, err = stageAt(s.Stage, filepath.Join(p.Home, "stage"))
 	}
 	return p, err
 }
@@ -68,15 +76,37 @@ func file(value, otherwise string) (string, error) {
 	return filepath.Abs(path)
 }
 
-func folder(value, otherwise string) (string, error) {
+// stageAt takes MILLRACE_STAGE apart, and gives the words by which people know it.
+func stageAt(value, otherwise string) (string, platform.StagePlace, error) {
 	if value == "" {
-		return otherwise, nil
+		return otherwise, platform.StagePlace{Scheme: "file", Folder: otherwise}, nil
 	}
-	u, err := url.Parse(value)
-	if err != nil || u.Scheme != "file" || u.Host != "" || u.Path == "" {
-		return "", unknown("MILLRACE_STAGE", scheme(value), "file:///FOLDER")
+	p, err := platform.ParseStage(value)
+	if err != nil || p.Bucket != "" {
+		return value, p, err
 	}
-	return filepath.FromSlash(u.Path), nil
+	return p.Folder, p, nil
+}
+
+// openStage opens the stage, which the caller closes by its bucket. arrived is told
+// of manifests.
+func (p Places) openStage(ctx context.Context, arrived func(context.Context, string) error) (*blob.Bucket, *stage.Store, error) {
+	b, o, err := p.stage.Open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	o.Name = cmp.Or(o.Name, bucketName)
+	o.Scratch, o.Arrived = p.Scratch, arrived
+	return b, stage.New(b, o), nil
+}
+
+// CheckStage tries whether the stage can be written, read, listed and cleared.
+func CheckStage(ctx context.Context, p Places) error {
+	b, s, err := p.openStage(ctx, nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.Check(ctx), b.Close())
 }
 
 // scheme is the part of a place that may be shown: a DSN can hold a password.
@@ -93,7 +123,11 @@ func unknown(key, value, offered string) error {
 
 // make creates the folders.
 func (p Places) make() error {
-	for _, dir := range []string{p.Home, p.Stage, p.Scratch} {
+	dirs := []string{p.Home, p.Scratch}
+	if p.stage.Bucket == "" {
+		dirs = append(dirs, p.Stage)
+	}
+	for _, dir := range dirs {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fault.New(fault.Invalid, "create %s: %w; set MILLRACE_HOME to a folder you may write to", dir, err)
 		}

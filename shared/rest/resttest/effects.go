@@ -74,6 +74,24 @@ func Refuse() Effect {
 	return func(http.ResponseWriter, *http.Request, Call) { panic(http.ErrAbortHandler) }
 }
 
+// CutRequest reads the first n bytes of the request's body and then breaks the
+// connection: the twin never hears of it.
+func CutRequest(n int64) Effect {
+	return func(_ http.ResponseWriter, r *http.Request, _ Call) {
+		io.CopyN(io.Discard, r.Body, n)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// Lost lets the twin do what it was asked to, and breaks the connection instead of
+// answering: the client cannot know.
+func Lost() Effect {
+	return func(_ http.ResponseWriter, r *http.Request, c Call) {
+		c.Next.ServeHTTP(httptest.NewRecorder(), r)
+		panic(http.ErrAbortHandler)
+	}
+}
+
 // Cut sends the head and the first n bytes of the twin's body, then breaks the
 // connection. A body of n bytes or fewer is broken at its end where its length
 // was not announced, and is whole where it was.

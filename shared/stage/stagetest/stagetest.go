@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -40,6 +41,9 @@ func Run(t *testing.T, open func(t *testing.T) *stage.Store) {
 		{"odd names become plain keys", oddNames},
 		{"fetch verifies size and digest", fetch},
 		{"a manifest comes back as written", manifest},
+		{"a folder has one manifest", oneManifest},
+		{"of many writers of a manifest one wins", manyManifests},
+		{"an object of several pieces", pieces},
 		{"a manifest is decoded strictly", strictManifest},
 		{"a manifest's digest covers rows and table", manifestDigest},
 		{"announce writes the same bytes again", announce},
@@ -241,7 +245,7 @@ func example(parts ...stage.Part) *stage.Manifest {
 
 func manifest(t *testing.T, s *stage.Store) {
 	m := example(put(t, s, dir+"/part.zst", "x"))
-	key, err := s.WriteManifest(t.Context(), dir, m)
+	key, err := s.WriteManifest(t.Context(), dir, m, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,8 +261,73 @@ func manifest(t *testing.T, s *stage.Store) {
 	}
 }
 
+// oneManifest: a write that was answered too late is done again, and another worker
+// under the same fence is found out.
+func oneManifest(t *testing.T, s *stage.Store) {
+	m := example(put(t, s, dir+"/part.zst", "x"))
+	for range 2 {
+		if _, err := s.WriteManifest(t.Context(), dir, m, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := example(put(t, s, dir+"/part-2.zst", "y"))
+	key, err := s.WriteManifest(t.Context(), dir, other, time.Time{})
+	wantKind(t, err, fault.Corrupt, "other rows")
+	if got, err := s.ReadManifest(t.Context(), stage.ManifestKey(dir)); err != nil || got.Digest != m.Digest || key != "" {
+		t.Errorf("the manifest is now %+v, %v, under %q", got, err, key)
+	}
+	later := time.Now().Add(time.Hour) // the slice was claimed anew, by a ledger that begins to count again
+	if _, err := s.WriteManifest(t.Context(), dir, other, later); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.ReadManifest(t.Context(), stage.ManifestKey(dir)); err != nil || got.Digest != other.Digest {
+		t.Errorf("the manifest is now %+v, %v, want the newer one", got, err)
+	}
+}
+
+// manyManifests: the condition holds also between writers at the same time.
+func manyManifests(t *testing.T, s *stage.Store) {
+	const writers = 8
+	var wg sync.WaitGroup
+	errs, digests := make([]error, writers), make([]string, writers)
+	for i := range writers {
+		wg.Go(func() {
+			m := example(stage.Part{Key: "k", Rows: int64(i), Bytes: 3, SHA256: "ab"})
+			_, errs[i] = s.WriteManifest(t.Context(), dir, m, time.Time{})
+			digests[i] = m.Digest
+		})
+	}
+	wg.Wait()
+	m, err := s.ReadManifest(t.Context(), stage.ManifestKey(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, err := range errs {
+		if won := digests[i] == m.Digest; won != (err == nil) || !won && !errors.Is(err, fault.Corrupt) {
+			t.Errorf("writer %d: %v, and the manifest is its own: %v", i, err, won)
+		}
+	}
+}
+
+// pieces is more than a driver sends at once, whole and given up half-way.
+func pieces(t *testing.T, s *stage.Store) {
+	text := strings.Repeat("0123456789abcdef", 20<<20/16)
+	p := put(t, s, dir+"/large.zst", text)
+	_, release, err := s.Fetch(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+	w := create(t, t.Context(), s, dir+"/given-up.zst")
+	if _, err := io.WriteString(w, text); err != nil {
+		t.Fatal(err)
+	}
+	w.Abort()
+	wantKeys(t, s, dir+"/large.zst")
+}
+
 func strictManifest(t *testing.T, s *stage.Store) {
-	key, err := s.WriteManifest(t.Context(), dir, example())
+	key, err := s.WriteManifest(t.Context(), dir, example(), time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +363,11 @@ func manifestDigest(t *testing.T, s *stage.Store) {
 	digest := func(change func(m *stage.Manifest)) string {
 		m := example(stage.Part{Key: "k", Rows: 2, Bytes: 3, SHA256: "ab"})
 		change(m)
-		if _, err := s.WriteManifest(t.Context(), dir, m); err != nil {
+		key, err := s.WriteManifest(t.Context(), dir, m, time.Time{})
+		if err == nil {
+			err = s.Delete(t.Context(), key)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		return m.Digest
@@ -322,7 +395,7 @@ func manifestDigest(t *testing.T, s *stage.Store) {
 }
 
 func announce(t *testing.T, s *stage.Store) {
-	key, err := s.WriteManifest(t.Context(), dir, example())
+	key, err := s.WriteManifest(t.Context(), dir, example(), time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,7 +422,7 @@ func sweep(t *testing.T, s *stage.Store) {
 	put(t, s, raw, "kept for a person")
 	m := example(kept...)
 	m.Rejects = []stage.Part{bad}
-	if _, err := s.WriteManifest(t.Context(), now, m); err != nil {
+	if _, err := s.WriteManifest(t.Context(), now, m, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := s.Sweep(t.Context(), "", time.Now().Add(-time.Hour)); n != 0 || err != nil {

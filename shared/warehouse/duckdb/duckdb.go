@@ -110,6 +110,12 @@ func (Driver) Type(c record.Column) string {
 	return "VARCHAR"
 }
 
+// Document casts: JSON is text that was looked at.
+func (Driver) Document(text string) string { return "CAST(" + text + " AS JSON)" }
+
+// Text is the document as it is kept.
+func (Driver) Text(document string) string { return "CAST(" + document + " AS VARCHAR)" }
+
 // Columns reads the catalog.
 func (Driver) Columns(ctx context.Context, conn *sql.Conn, schema, table string) (map[string]string, error) {
 	rows, err := conn.QueryContext(ctx, `SELECT column_name, data_type FROM information_schema.columns WHERE table_catalog = current_database() AND table_schema = ? AND table_name = ?`, schema, table)
@@ -130,7 +136,8 @@ func (Driver) Columns(ctx context.Context, conn *sql.Conn, schema, table string)
 
 // Stage reads the zstd NDJSON once into a temporary table, which spills to disk
 // where memory ends: every further look at it is a scan of columns.
-func (d Driver) Stage(ctx context.Context, conn *sql.Conn, name string, cols []record.Column, files []string) error {
+func (d Driver) Stage(ctx context.Context, conn *sql.Conn, name string, cols []record.Column, parts warehouse.Parts) error {
+	files := parts.Files
 	read, list := make([]string, len(cols)), make([]string, len(cols))
 	for i, c := range cols {
 		typ := d.Type(c)
