@@ -10,6 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	// The shim imports it: here it stays in go.mod and go.sum, which the shim is
+	// packaged with.
+	_ "github.com/GoogleCloudPlatform/functions-framework-go/funcframework"
 )
 
 // module is ours; the shim is its root package, so that it may import the rest.
@@ -59,7 +63,7 @@ type pkg struct {
 // own lists our packages that the function is made of.
 func (o order) own(ctx context.Context) (own []pkg, err error) {
 	out, err := tool(ctx, o.root, []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64"},
-		"list", "-deps", "-json=ImportPath,Dir,GoFiles,EmbedFiles,Module", "./functions/"+o.fn, "./shared/platform/gcp")
+		"list", "-deps", "-json=ImportPath,Dir,GoFiles,EmbedFiles,Module", "./shared/platform/gcp")
 	if err != nil {
 		return nil, err
 	}

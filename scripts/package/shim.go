@@ -4,56 +4,44 @@ import (
 	"bytes"
 	"go/format"
 	"text/template"
-
-	"github.com/millrace-data/millrace/functions/load"
 )
 
-// The shims: all that differs between two functions on one cloud. A connector is
-// handed over; load needs none.
+// The shims: all that differs between two functions on one cloud.
 var (
 	// Google's builder takes the root package for the function. It counts the
 	// registration only where that package itself imports functions, and starts it
 	// with funcframework, which therefore has to be vendored.
-	gcpShim = template.Must(template.New("gcp").Parse(`// Package function registers {{.Name}} with Google's functions framework. It is
-// written by scripts/package; change that.
+	gcpShim = template.Must(template.New("gcp").Parse(`// Package function registers {{.}} with Google's functions framework, under that
+// name, which is the deployment's entry point. scripts/package writes it.
 package function
 
 import (
 	_ "github.com/GoogleCloudPlatform/functions-framework-go/funcframework"
 	_ "github.com/GoogleCloudPlatform/functions-framework-go/functions"
 
-	{{if .Connector}}connector "` + module + `/functions/{{.Name}}"
-	{{end}}"` + module + `/shared/platform/gcp"
+	"` + module + `/shared/platform"
+	"` + module + `/shared/platform/gcp"
 )
 
-func init() {
-	gcp.Register("{{.Name}}", {{if .Connector}}connector.Function{{else}}nil{{end}})
-}
+func init() { gcp.Register("{{.}}", platform.Options{}) }
 `))
 
-	awsShim = template.Must(template.New("aws").Parse(`// Command bootstrap is {{.Name}} on AWS Lambda. It is written by scripts/package;
-// change that.
+	awsShim = template.Must(template.New("aws").Parse(`// Command bootstrap is {{.}} on AWS Lambda. scripts/package writes it.
 package main
 
 import (
-	{{if .Connector}}connector "` + module + `/functions/{{.Name}}"
-	{{end}}"` + module + `/shared/platform/aws"
+	"` + module + `/shared/platform"
+	"` + module + `/shared/platform/aws"
 )
 
-func main() {
-	aws.Start("{{.Name}}", {{if .Connector}}connector.Function{{else}}nil{{end}})
-}
+func main() { aws.Start("{{.}}", platform.Options{}) }
 `))
 )
 
 // shim is the source of a function's shim.
 func (o order) shim(t *template.Template) ([]byte, error) {
 	var b bytes.Buffer
-	err := t.Execute(&b, struct {
-		Name      string
-		Connector bool
-	}{o.fn, o.fn != load.Name})
-	if err != nil {
+	if err := t.Execute(&b, o.fn); err != nil {
 		return nil, err
 	}
 	return format.Source(b.Bytes())
