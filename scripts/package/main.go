@@ -113,7 +113,7 @@ func (o order) check() error {
 	return nil
 }
 
-// one packages one function. A zip that is too large is not left behind.
+// one packages one function.
 func (o order) one(ctx context.Context, w io.Writer) error {
 	tmp, err := os.MkdirTemp("", "millrace-package-")
 	if err != nil {
@@ -127,13 +127,18 @@ func (o order) one(ctx context.Context, w io.Writer) error {
 	if err := stage(ctx, tmp); err != nil {
 		return err
 	}
-	size, digest, err := archive(tmp, path)
+	return seal(tmp, path, sizeMax, w)
+}
+
+// seal zips a folder and says what came out. A zip that is too large is not left.
+func seal(dir, path string, most int64, w io.Writer) error {
+	size, digest, err := archive(dir, path)
 	if err != nil {
 		return err
 	}
-	if size > sizeMax {
-		return errors.Join(fmt.Errorf("the zip has %.1f MB, %d MB are allowed: look for a dependency that is not needed (go list -deps)",
-			mb(size), sizeMax>>20), os.Remove(path))
+	if size > most {
+		return errors.Join(fmt.Errorf("the zip has %.1f MB, %.0f MB are allowed: look for a dependency that is not needed (go list -deps)",
+			mb(size), mb(most)), os.Remove(path))
 	}
 	_, err = fmt.Fprintf(w, "%s %.1f MB sha256:%s\n", path, mb(size), digest)
 	return err
