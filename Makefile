@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo build test live check bench protections
+.PHONY: help demo build test live check bench protections package
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,3 +24,6 @@ protections: ## take each protection away and see its test fail
 
 bench: build ## measure against the floors: plain downloads and one INSERT … SELECT
 	go run ./scripts/bench
+
+package: ## stage the upload of a function: FN=clari (or all) CLOUD=gcp|aws [ARCH=arm64|amd64]
+	go run ./scripts/package -fn "$(FN)" -cloud "$(CLOUD)" -arch "$(or $(ARCH),arm64)"

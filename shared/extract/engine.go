@@ -285,7 +285,7 @@ func (e *Engine) account(ctx context.Context, o Outcome, fence int64, began time
 	level := slog.LevelInfo
 	if o.Err != nil {
 		run.ErrorKind, run.Error = fault.Of(o.Err).Error(), o.Err.Error()
-		level, args = slog.LevelWarn, append(args, "error", o.Err)
+		level, args = slog.LevelWarn, append(args, "error_kind", run.ErrorKind, "error", o.Err)
 	}
 	if err := e.Warehouse.RecordRun(ctx, run); err != nil {
 		args = append(args, "run_not_recorded", err)

@@ -213,7 +213,7 @@ func (e *Engine) account(ctx context.Context, m *stage.Manifest, o Outcome, bega
 	level := slog.LevelInfo
 	if cause != nil {
 		run.ErrorKind, run.Error = fault.Of(cause).Error(), cause.Error()
-		level, args = slog.LevelWarn, append(args, "error", cause)
+		level, args = slog.LevelWarn, append(args, "error_kind", run.ErrorKind, "error", cause)
 	}
 	if err := e.Warehouse.RecordRun(context.WithoutCancel(ctx), run); err != nil {
 		args = append(args, "run_not_recorded", err)

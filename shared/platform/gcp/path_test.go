@@ -3,6 +3,7 @@ package gcp_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -112,7 +113,9 @@ func (s *service) Send(t *testing.T, event []byte) bool {
 	if err != nil {
 		t.Fatalf("the test's own event: %v", err)
 	}
-	out, err := http.NewRequestWithContext(t.Context(), req.Method, s.url, req.Body)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // far more than the function's own deadline
+	defer cancel()
+	out, err := http.NewRequestWithContext(ctx, req.Method, s.url, req.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,8 +128,8 @@ func (s *service) Send(t *testing.T, event []byte) bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// post is a request in the bytes in which it is sent.
-func post(body []byte, header ...string) []byte {
+// request is one in the bytes in which it is sent.
+func request(body []byte, header ...string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "POST / HTTP/1.1\r\nHost: function\r\nContent-Type: application/json\r\nContent-Length: %d\r\n", len(body))
 	for _, h := range header {
@@ -135,21 +138,22 @@ func post(body []byte, header ...string) []byte {
 	return append(append(b.Bytes(), "\r\n"...), body...)
 }
 
-func (g *google) Keys(t *testing.T) (keys []string) {
+func (g *google) Objects(t *testing.T) (keys []string) {
 	objects, _, err := g.storage.ListObjects(bucket, "", "", false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, o := range objects {
-		keys = append(keys, o.Name)
+		keys = append(keys, fmt.Sprintf("%s#%d", o.Name, o.Generation))
 	}
 	return keys
 }
 
 // Arrival is the CloudEvent that Eventarc posts, in binary mode.
-func (g *google) Arrival(key string) []byte {
-	body, _ := json.Marshal(map[string]any{"kind": "storage#object", "bucket": bucket, "name": key, "generation": "1714532645678901"})
-	return post(body, "ce-specversion: 1.0", "ce-id: "+key, "ce-type: google.cloud.storage.object.v1.finalized",
+func (g *google) Arrival(object string) []byte {
+	key, generation, _ := strings.Cut(object, "#")
+	body, _ := json.Marshal(map[string]any{"kind": "storage#object", "bucket": bucket, "name": key, "generation": generation})
+	return request(body, "ce-specversion: 1.0", "ce-id: "+object, "ce-type: google.cloud.storage.object.v1.finalized",
 		"ce-source: //storage.googleapis.com/projects/_/buckets/"+bucket, "ce-subject: objects/"+key, "ce-time: 2025-03-04T03:04:05Z")
 }
 
@@ -163,10 +167,14 @@ func (g *google) Published(t *testing.T, topic string) (out []chain.Message) {
 }
 
 // Message is what Pub/Sub pushes.
-func (g *google) Message(m chain.Message) []byte { return post(chain.Push(m)) }
+func (g *google) Message(m chain.Message) []byte {
+	body, _ := json.Marshal(map[string]any{"subscription": "projects/" + project + "/subscriptions/" + m.Topic,
+		"message": map[string]any{"data": m.Data, "attributes": m.Attributes, "messageId": m.ID, "orderingKey": m.Key}})
+	return request(body)
+}
 
 func (g *google) Tick(function string, tables []string, at time.Time) []byte {
-	return post(platformtest.TickBody(function, tables), "X-CloudScheduler: true", "X-CloudScheduler-JobName: "+function,
+	return request(platformtest.TickBody(function, tables), "X-CloudScheduler: true", "X-CloudScheduler-JobName: "+function,
 		"X-CloudScheduler-ScheduleTime: "+at.Format(time.RFC3339))
 }
 

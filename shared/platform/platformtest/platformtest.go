@@ -51,9 +51,10 @@ type Cloud interface {
 	Environ() []string
 	// Start starts this test binary as a function, with more variables.
 	Start(t *testing.T, function string, environ []string) Process
-	// Keys are the objects in the bucket, Arrival the event of one of them.
-	Keys(t *testing.T) []string
-	Arrival(key string) []byte
+	// Objects are those in the bucket, each with its generation or what tells two
+	// writings of one key apart; Arrival is the event of one of them.
+	Objects(t *testing.T) []string
+	Arrival(object string) []byte
 	// Published are the messages of a topic so far, Message the event of one of them.
 	Published(t *testing.T, topic string) []chain.Message
 	Message(m chain.Message) []byte
@@ -100,7 +101,7 @@ func Vendor() *twin.Server {
 
 // TickBody is what a schedule is set up to send.
 func TickBody(function string, tables []string) []byte {
-	body, _ := json.Marshal(map[string]any{"tick": function, "tables": tables})
+	body, _ := json.Marshal(map[string]any{"function": function, "tables": tables})
 	return body
 }
 
@@ -273,8 +274,8 @@ func (w *world) gather() {
 	for _, m := range w.cloud.Published(w.t, chain.TopicSlices) {
 		w.once("slice "+m.ID, thoughtindustries.Function.Name, w.cloud.Message(m))
 	}
-	for _, key := range w.cloud.Keys(w.t) {
-		w.once("object "+key, loadfunction.Name, w.cloud.Arrival(key))
+	for _, o := range w.cloud.Objects(w.t) {
+		w.once("object "+o, loadfunction.Name, w.cloud.Arrival(o))
 	}
 }
 
@@ -294,7 +295,7 @@ func Run(t *testing.T, c Case, cloud Cloud, vendor *twin.Server, vendorURL strin
 	t.Cleanup(sf.Close)
 	w := &world{t: t, cloud: cloud, rng: rand.New(rand.NewPCG(c.Seed, 0)), sf: sf, vendor: vendor, procs: map[string]Process{}, seen: map[string]bool{},
 		kills: map[string]string{thoughtindustries.Function.Name: c.Reader, loadfunction.Name: c.Load}}
-	w.environ = append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir(), "MILLRACE_WAREHOUSE=snowflake:" + sf.DSN(),
+	w.environ = append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir(), "MILLRACE_WAREHOUSE=snowflake:" + sf.DSN(), "MILLRACE_DEADLINE=30s",
 		"THOUGHT_INDUSTRIES_BASE_URL=" + vendorURL, "THOUGHT_INDUSTRIES_API_KEY=" + twin.DefaultKey}, cloud.Environ()...)
 	t.Cleanup(func() {
 		for _, p := range w.procs {

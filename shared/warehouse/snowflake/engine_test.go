@@ -51,7 +51,7 @@ func TestEngineLoadsFromTheExternalStage(t *testing.T) {
 		}
 		m.Parts, m.Bytes = append(m.Parts, p), m.Bytes+p.Bytes
 	}
-	key, err := store.WriteManifest(t.Context(), folder, m)
+	key, err := store.WriteManifest(t.Context(), folder, m, clock)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,135 @@
+package functions_test
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/millrace-data/millrace/functions"
+	"github.com/millrace-data/millrace/functions/load"
+	"github.com/millrace-data/millrace/shared/env"
+	"github.com/millrace-data/millrace/shared/extract"
+	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/rest"
+)
+
+// entry is a function as terraform deploys it, on either cloud.
+type entry struct {
+	Schedule     string   `json:"schedule"`      // cron, five fields, UTC; none: events alone start it
+	TimeoutS     int      `json:"timeout_s"`     // of one invocation
+	MemoryMB     int      `json:"memory_mb"`     //
+	MaxInstances int      `json:"max_instances"` // at a time; the vendor's limit, or the warehouse's
+	Egress       string   `json:"egress"`        // "static": one address, for allow-lists
+	Note         string   `json:"note"`          // for the person who deploys
+	Environment  []string `json:"environment"`   // variables that are given as they are
+	Secrets      []string `json:"secrets"`       // variables that are given by reference
+}
+
+// gcpEventMax is how long Google lets a function work on an event, in seconds.
+const gcpEventMax = 540 // Cloud Run functions quotas, platform notes of 2026
+
+func infraMap(t *testing.T) map[string]entry {
+	t.Helper()
+	f, err := os.Open("../infra/functions.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	dec := json.NewDecoder(f)
+	dec.DisallowUnknownFields()
+	var m map[string]entry
+	if err := dec.Decode(&m); err != nil {
+		t.Fatalf("infra/functions.json: %v", err)
+	}
+	if dec.More() {
+		t.Fatal("infra/functions.json: there is more than one document in it")
+	}
+	return m
+}
+
+// The map that terraform reads has exactly the functions of this build.
+func TestInfraHasEveryFunction(t *testing.T) {
+	want := []string{load.Name}
+	for _, f := range functions.All {
+		want = append(want, f.Name)
+	}
+	slices.Sort(want)
+	if got := slices.Sorted(maps.Keys(infraMap(t))); !slices.Equal(got, want) {
+		t.Errorf("infra/functions.json has %q, functions.go has %q: they must be the same", got, want)
+	}
+}
+
+func TestInfraEntries(t *testing.T) {
+	cron := regexp.MustCompile(`^([0-9*/,-]+ ){4}[0-9*/,-]+$`)
+	name := regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
+	for fn, e := range infraMap(t) {
+		if (e.Schedule == "") != (fn == load.Name) || e.Schedule != "" && !cron.MatchString(e.Schedule) {
+			t.Errorf("%s: schedule %q; every connector has one of five fields, load has none", fn, e.Schedule)
+		}
+		if e.TimeoutS < 60 || e.TimeoutS > gcpEventMax {
+			t.Errorf("%s: timeout_s is %d, want 60 to %d", fn, e.TimeoutS, gcpEventMax)
+		}
+		if !slices.Contains([]int{256, 512, 1024, 2048, 4096}, e.MemoryMB) || e.MaxInstances < 1 {
+			t.Errorf("%s: memory_mb %d, max_instances %d", fn, e.MemoryMB, e.MaxInstances)
+		}
+		if !slices.Contains([]string{"", "static"}, e.Egress) || e.Egress != "" && e.Note == "" {
+			t.Errorf("%s: egress %q with note %q; it is empty or static, and static says why", fn, e.Egress, e.Note)
+		}
+		all := slices.Concat(e.Environment, e.Secrets)
+		for i, v := range all {
+			if !name.MatchString(v) || slices.Contains(all[:i], v) || strings.HasPrefix(v, "MILLRACE_") {
+				t.Errorf("%s: variable %q is no name, is there twice, or is Millrace's own", fn, v)
+			}
+		}
+	}
+}
+
+// The variables of the map are those that the functions read, optional ones too:
+// terraform refuses a setting that is not in the map.
+func TestInfraNamesVariables(t *testing.T) {
+	m := infraMap(t)
+	for _, f := range functions.All {
+		asked := map[string]bool{}
+		lookup := func(key string) (string, bool) {
+			asked[key] = true
+			return "", false
+		}
+		_, err := f.Open(lookup, extract.Invocation{Meter: &rest.Meter{}, Scratch: t.TempDir()})
+		if !errors.Is(err, fault.Invalid) {
+			t.Fatalf("%s without configuration: got %v, want invalid", f.Name, err)
+		}
+		listed := slices.Sorted(slices.Values(slices.Concat(m[f.Name].Environment, m[f.Name].Secrets)))
+		if got := slices.Sorted(maps.Keys(asked)); !slices.Equal(got, listed) {
+			t.Errorf("%s reads %q, infra/functions.json lists %q: they must be the same", f.Name, got, listed)
+		}
+	}
+}
+
+// What is a secret in the code is one in the infrastructure, and nothing else is:
+// a reference that nobody resolved is refused by secrets only.
+func TestInfraNamesSecrets(t *testing.T) {
+	m := infraMap(t)
+	for _, f := range functions.All {
+		var secret []string
+		lookup := func(string) (string, bool) { return "secret://x", true }
+		_, err := f.Open(env.Lookup(lookup), extract.Invocation{Meter: &rest.Meter{}, Scratch: t.TempDir()})
+		if err == nil {
+			t.Fatalf("%s took references for secrets", f.Name)
+		}
+		for problem := range strings.SplitSeq(strings.TrimPrefix(err.Error(), "configuration: "), "; ") {
+			name, rest, _ := strings.Cut(problem, " ")
+			if strings.Contains(rest, "is a reference") {
+				secret = append(secret, name)
+			}
+		}
+		slices.Sort(secret)
+		if want := slices.Sorted(slices.Values(m[f.Name].Secrets)); !slices.Equal(secret, want) {
+			t.Errorf("%s: secrets in the code are %q, infra/functions.json lists %q", f.Name, secret, want)
+		}
+	}
+}

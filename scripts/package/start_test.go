@@ -1,0 +1,327 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"cloud.google.com/go/pubsub/v2/pstest"
+
+	twin "github.com/millrace-data/millrace/functions/thoughtindustries/thoughtindustriestest"
+	"github.com/millrace-data/millrace/shared/chain"
+	"github.com/millrace-data/millrace/shared/warehouse/snowflake/snowflaketest"
+)
+
+// fn is the function that is packaged and started: its vendor's twin needs no jobs.
+const fn = "thoughtindustries"
+
+// world is what a function finds around it: Snowflake's stand-in, Pub/Sub, a folder
+// as the stage, and the vendor.
+type world struct {
+	topics  *pstest.Server
+	stage   string
+	environ []string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	sf := snowflaketest.Start(snowflaketest.Options{})
+	t.Cleanup(sf.Close)
+	vendor := httptest.NewServer(twin.New(twin.Options{}))
+	t.Cleanup(vendor.Close)
+	w := &world{topics: pstest.NewServerWithAddress("127.0.0.1:0"), stage: t.TempDir()}
+	t.Cleanup(func() { w.topics.Close() })
+	for _, name := range []string{chain.TopicSlices, chain.TopicLoaded} {
+		if _, err := w.topics.GServer.CreateTopic(t.Context(), &pubsubpb.Topic{Name: "projects/p/topics/" + name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.environ = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir(), "HOME=" + t.TempDir(),
+		"MILLRACE_WAREHOUSE=snowflake:" + sf.DSN(), "MILLRACE_STAGE=file://" + w.stage, "MILLRACE_CHAIN=pubsub:p",
+		"PUBSUB_EMULATOR_HOST=" + w.topics.Addr,
+		"THOUGHT_INDUSTRIES_BASE_URL=" + vendor.URL, "THOUGHT_INDUSTRIES_API_KEY=" + twin.DefaultKey}
+	return w
+}
+
+// slice is the message that the tick published, as the event that a cloud delivers.
+func (w *world) slice(t *testing.T) []byte {
+	t.Helper()
+	all := w.topics.Messages()
+	if len(all) != 1 {
+		t.Fatalf("the tick asked for %d slices, want 1: all users", len(all))
+	}
+	m := chain.Message{Topic: chain.TopicSlices, Data: all[0].Data, Attributes: all[0].Attributes, ID: all[0].ID}
+	return chain.MessageEvent(m, "p", "slices-"+fn, time.Now())
+}
+
+// staged reports whether a manifest is in the stage.
+func (w *world) staged(t *testing.T) bool {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(w.stage, fn, "users", "*", "*", "manifest.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(found) == 1
+}
+
+// state is the state of the only event of an answer.
+func state(t *testing.T, answer []byte) string {
+	t.Helper()
+	type one struct {
+		Events []struct{ State, Error string }
+	}
+	var a one
+	if bytes.HasPrefix(answer, []byte("[")) {
+		var many []one
+		if err := json.Unmarshal(answer, &many); err != nil || len(many) != 1 {
+			t.Fatalf("answer %s: %v", answer, err)
+		}
+		a = many[0]
+	} else if err := json.Unmarshal(answer, &a); err != nil {
+		t.Fatalf("answer %s: %v", answer, err)
+	}
+	if len(a.Events) != 1 {
+		t.Fatalf("answer %s is about %d events, want 1", answer, len(a.Events))
+	}
+	return strings.TrimSpace(a.Events[0].State + " " + a.Events[0].Error)
+}
+
+const tick = `{"function":"` + fn + `","tables":["users"],"scheduled_time":"2025-01-08T01:00:00Z"}`
+
+// packaged packages the function twice, compares, and unpacks it.
+func packaged(t *testing.T, o order) (dir string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("builds a whole function")
+	}
+	var zips [2][]byte
+	var path string
+	for i := range zips {
+		o.out = t.TempDir()
+		var said strings.Builder
+		if err := run(t.Context(), o, &said); err != nil {
+			t.Fatal(err)
+		}
+		path, _, _ = strings.Cut(said.String(), " ")
+		var err error
+		if zips[i], err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(zips[0], zips[1]) {
+		t.Fatalf("%s for %s: two packages of the same sources differ", o.fn, o.cloud)
+	}
+	dir = t.TempDir()
+	if err := unpack(path, dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// start runs a program until the test ends; its log goes to the test's.
+func start(t *testing.T, path string, environ ...string) {
+	t.Helper()
+	cmd := exec.Command(path)
+	cmd.Env = environ
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGKILL)
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s said:\n%s", filepath.Base(path), log.String())
+		}
+	})
+}
+
+// The package for Google, built as Google's builder does it, serves a tick of Cloud
+// Scheduler and a CloudEvent of Eventarc.
+func TestGCP(t *testing.T) {
+	dir := packaged(t, order{fn: fn, cloud: "gcp", arch: "arm64"})
+	main := filepath.Join(dir, "functions.local", "app")
+	if err := os.MkdirAll(main, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// What the builder writes, but for the address: the builder's binds all of them.
+	source := fmt.Sprintf("package main\n\nimport (\n\t\"log\"\n\t\"os\"\n\n\t_ %q\n\n\t%q\n)\n\nfunc main() { log.Fatal(funcframework.StartHostPort(\"127.0.0.1\", os.Getenv(\"PORT\"))) }\n",
+		module, "github.com/GoogleCloudPlatform/functions-framework-go/funcframework")
+	if err := os.WriteFile(filepath.Join(main, "main.go"), []byte(source), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(t.TempDir(), "main")
+	// GOPROXY=off: everything that the build needs is in the package. Paths are
+	// trimmed so that the build cache serves the next run.
+	if _, err := tool(t.Context(), dir, []string{"CGO_ENABLED=0", "GOPROXY=off", "GOFLAGS=-mod=vendor"}, "build", "-trimpath", "-o", program, main); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	port := freePort(t)
+	start(t, program, append(w.environ, "PORT="+port, "FUNCTION_TARGET="+fn)...)
+	url := "http://127.0.0.1:" + port + "/"
+	await(t, url)
+
+	if got := state(t, post(t, url, tick, "Content-Type", "application/json", "X-CloudScheduler", "true")); got != "ticked" {
+		t.Fatalf("a tick ended %q, want ticked", got)
+	}
+	event := w.slice(t)
+	if got := state(t, post(t, url, string(event), "Content-Type", "application/cloudevents+json")); got != "staged" {
+		t.Errorf("a slice ended %q, want staged", got)
+	}
+	if !w.staged(t) {
+		t.Error("there is no manifest in the stage")
+	}
+}
+
+// The bootstrap for AWS asks the Runtime API for work and serves an input of
+// EventBridge Scheduler and a message of a queue.
+func TestAWS(t *testing.T) {
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
+		t.Skip("this machine cannot run what Lambda runs")
+	}
+	dir := packaged(t, order{fn: fn, cloud: "aws", arch: runtime.GOARCH})
+	w := newWorld(t)
+	api := newRuntimeAPI(t)
+	start(t, filepath.Join(dir, "bootstrap"), append(w.environ, "AWS_LAMBDA_RUNTIME_API="+api.address,
+		"AWS_LAMBDA_FUNCTION_NAME=millrace-"+fn, "AWS_REGION=us-east-1", "AWS_LAMBDA_LOG_STREAM_NAME=test")...)
+
+	if got := state(t, api.invoke(t, []byte(tick))); got != "ticked" {
+		t.Fatalf("a tick ended %q, want ticked", got)
+	}
+	body, err := json.Marshal(string(w.slice(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := api.invoke(t, fmt.Appendf(nil, `{"Records":[{"messageId":"m1","eventSource":"aws:sqs","eventSourceARN":"arn:aws:sqs:us-east-1:1:q","attributes":{"ApproximateReceiveCount":"1"},"body":%s}]}`, body))
+	if string(batch) != `{"batchItemFailures":[]}` {
+		t.Errorf("the batch was answered with %s, want no failures", batch)
+	}
+	if !w.staged(t) {
+		t.Error("there is no manifest in the stage")
+	}
+}
+
+// runtimeAPI is Lambda's side of a bootstrap: it hands out invocations and takes
+// answers.
+type runtimeAPI struct {
+	address string
+	next    chan []byte
+	answers chan []byte
+}
+
+func newRuntimeAPI(t *testing.T) *runtimeAPI {
+	api := &runtimeAPI{next: make(chan []byte), answers: make(chan []byte, 1)}
+	mux := http.NewServeMux()
+	const root = "/2018-06-01/runtime/"
+	mux.HandleFunc("GET "+root+"invocation/next", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case event := <-api.next:
+			w.Header().Set("Lambda-Runtime-Aws-Request-Id", "r-1")
+			w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(time.Minute).UnixMilli()))
+			w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:1:function:millrace-"+fn)
+			_, _ = w.Write(event)
+		case <-r.Context().Done():
+		case <-t.Context().Done():
+		}
+	})
+	take := func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.WriteHeader(http.StatusAccepted)
+		api.answers <- body
+	}
+	mux.HandleFunc("POST "+root+"invocation/{id}/response", take)
+	mux.HandleFunc("POST "+root+"invocation/{id}/error", take)
+	mux.HandleFunc("POST "+root+"init/error", take)
+	server := httptest.NewServer(mux)
+	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	api.address = strings.TrimPrefix(server.URL, "http://")
+	return api
+}
+
+func (api *runtimeAPI) invoke(t *testing.T, event []byte) []byte {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	select {
+	case api.next <- event:
+	case <-ctx.Done():
+		t.Fatal("bootstrap asked for no work within a minute")
+	}
+	select {
+	case answer := <-api.answers:
+		return answer
+	case <-ctx.Done():
+		t.Fatal("bootstrap gave no answer within a minute")
+	}
+	return nil
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+// await waits until the function listens.
+func await(t *testing.T, url string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for began := time.Now(); ; {
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		res, err := http.DefaultClient.Do(req)
+		if err == nil {
+			res.Body.Close()
+			t.Logf("first answer after %s", time.Since(began).Round(time.Millisecond))
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("nobody listens: %v", err)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// post sends an event and returns the answer's body; the answer must be 200.
+func post(t *testing.T, url, body string, header ...string) []byte {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("got %s %s, %v", res.Status, answer, err)
+	}
+	return answer
+}
