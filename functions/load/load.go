@@ -31,7 +31,7 @@ func Handle(ctx context.Context, e *engine.Engine, event []byte) ([]engine.Outco
 	var out []engine.Outcome
 	for _, ev := range events {
 		if ev.Arrival == nil {
-			return out, fault.New(fault.Invalid, "event %s is a message, but load takes the arrival of objects: give the message to the function it names", ev.ID)
+			return out, fault.New(fault.Invalid, "event %s is no arrival, and load takes the arrival of objects: give it to the function it names", ev.ID)
 		}
 		key, ok := e.Stage.Key(ev.Arrival.Key)
 		if !ok || !stage.IsManifest(key) {

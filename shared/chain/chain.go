@@ -20,9 +20,13 @@ const (
 	TopicLoaded = "millrace-loaded" // one message per slice that was committed
 )
 
-// NotBefore is the attribute in which a driver whose service cannot wait carries
-// [Message.NotBefore], RFC 3339.
-const NotBefore = "millrace-not-before"
+// The attributes that carry what a transport has no place for.
+const (
+	AttributeNotBefore = "millrace-not-before" // Message.NotBefore, RFC 3339
+	AttributeTopic     = "millrace-topic"      // Message.Topic; marks a message of ours inside of SNS and SQS
+	AttributeKey       = "millrace-key"        // Message.Key, inside of SNS and SQS
+	AttributeEncoding  = "millrace-encoding"   // "base64": so is the text that carries Message.Data
+)
 
 // Message is what a step says to the next one.
 type Message struct {

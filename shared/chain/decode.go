@@ -1,11 +1,8 @@
 package chain
 
 import (
-	"encoding/base64"
-	"net/url"
+	"errors"
 	"path"
-	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -17,17 +14,37 @@ import (
 //
 //   - GCS object finalized: the CloudEvent as structured JSON, or the bare object
 //   - Pub/Sub message published: the CloudEvent, or the bare push envelope; a bare
-//     one does not name the topic, so it is taken to be the subscription's name
+//     one does not name the topic, so it is taken to be the subscription's name. A
+//     message that is a bucket's notification is the arrival, one that is a tick is
+//     the tick
 //   - S3 ObjectCreated: the notification, alone or inside of SNS, SQS, or SNS in
 //     SQS; several records are several events; the test that S3 sends when a
 //     notification is set up is none
 //   - EventBridge "Object Created" of S3, alone or inside of SQS
-//   - a notification of GCS in Pub/Sub, in the forms of a message
-//   - a [Tick], alone as schedulers send it, inside of a function URL's request,
-//     and inside of a message
+//   - a message of ours inside of SNS, SQS, or SNS in SQS (see chain/sqs)
+//   - a tick: the JSON that Cloud Scheduler or EventBridge Scheduler is set up to
+//     send, {"function": …} (see [Tick]), or EventBridge's "Scheduled Event"
+//   - a request to a Lambda function URL, with any of these in its body
 //
-// Anything else is fault.Invalid, which names the type that was found.
-func Decode(body []byte) ([]Event, error) {
+// Anything else is fault.Invalid, which names the type that was found. [Split] is
+// for those who go on with the rest of a batch.
+func Decode(body []byte) ([]Event, error) { return whole(read(body, 0)) }
+
+func whole(events []Event, err error) ([]Event, error) {
+	if err != nil {
+		return nil, err
+	}
+	return events, nil
+}
+
+// depthMax is how many envelopes lie in each other; SNS in SQS in a function URL is 2.
+const depthMax = 4
+
+// read returns the events that can be read, and an error for the others.
+func read(body []byte, depth int) ([]Event, error) {
+	if depth > depthMax {
+		return nil, fault.New(fault.Invalid, "unknown event: more than %d envelopes in each other", depthMax)
+	}
 	var e envelope
 	if err := decode(body, &e); err != nil {
 		return nil, err
@@ -40,24 +57,27 @@ func Decode(body []byte) ([]Event, error) {
 	case e.Message.Kind() == '{':
 		return published(body, "")
 	case e.Records != nil:
-		return e.records()
+		return e.records(depth)
 	case e.Test == "s3:TestEvent":
 		return nil, nil
 	case e.DetailType == "Object Created":
-		return e.Detail.event(e.DetailType)
-	case e.Envelope == "Notification":
-		return Decode([]byte(e.Text))
-	case e.Request.HTTP.Method != "":
-		if e.Base64 {
-			plain, err := base64.StdEncoding.DecodeString(e.Body)
-			if err != nil {
-				return nil, fault.New(fault.Invalid, "event of a function URL: its body is not base64")
-			}
-			e.Body = string(plain)
+		var d s3Detail
+		if err := decode(e.Detail, &d); err != nil {
+			return nil, err
 		}
-		return Decode([]byte(e.Body))
-	case e.Tick != "":
-		return tick(body)
+		return d.event(e.DetailType)
+	case e.DetailType == "Scheduled Event":
+		return scheduled(e.Time)
+	case e.Envelope == "Notification":
+		return e.notification.events(depth)
+	case e.Context.HTTP != nil:
+		header, inner, err := unpack(body)
+		if err != nil {
+			return nil, err
+		}
+		return request(header, inner, depth+1)
+	case tickish(e.Function, e.Slice):
+		return ticked(body, "")
 	}
 	return nil, unknown(e.Type + e.DetailType)
 }
@@ -74,48 +94,21 @@ type envelope struct {
 	Kind    string         `json:"kind"`    // bare GCS object
 	Message jsontext.Value `json:"message"` // bare Pub/Sub push
 
-	Records    []record `json:"Records"` // S3, SNS, SQS
-	Test       string   `json:"Event"`
-	DetailType string   `json:"detail-type"` // EventBridge
-	Detail     s3Detail `json:"detail"`
-	Envelope   string   `json:"Type"` // SNS inside of SQS
-	Text       string   `json:"Message"`
+	Records    []record       `json:"Records"` // S3, SNS, SQS
+	Test       string         `json:"Event"`
+	DetailType string         `json:"detail-type"` // EventBridge
+	Time       jsontext.Value `json:"time"`        // a text; others send what they like
+	Detail     jsontext.Value `json:"detail"`
 
-	Tick    string `json:"tick"`
-	Body    string `json:"body"` // Lambda's function URL
-	Base64  bool   `json:"isBase64Encoded"`
-	Request struct {
-		HTTP struct {
-			Method string `json:"method"`
-		} `json:"http"`
-	} `json:"requestContext"`
-}
+	Envelope     string `json:"Type"` // SNS inside of SQS
+	notification `json:",inline"`
 
-// record is one entry of what AWS hands to a function.
-type record struct {
-	Source    string   `json:"eventSource"`
-	SNSSource string   `json:"EventSource"`
-	Name      string   `json:"eventName"`
-	S3        s3Detail `json:"s3"`
-	Body      string   `json:"body"` // SQS
-	SNS       struct {
-		Message string `json:"Message"`
-	} `json:"Sns"`
-}
+	Context struct {
+		HTTP jsontext.Value `json:"http"`
+	} `json:"requestContext"` // function URL
 
-// s3Detail is S3's own part, in the spellings of notifications and EventBridge.
-type s3Detail struct {
-	Bucket struct {
-		Name string `json:"name"`
-	} `json:"bucket"`
-	Object struct {
-		Key       string `json:"key"`
-		VersionID string `json:"versionId"`
-		Version   string `json:"version-id"`
-		ETag      string `json:"eTag"`
-		Tag       string `json:"etag"`
-		Sequencer string `json:"sequencer"`
-	} `json:"object"`
+	Function jsontext.Value `json:"function"` // tick
+	Slice    jsontext.Value `json:"slice"`    // of a message's body: no tick
 }
 
 func (e envelope) cloudEvent() ([]Event, error) {
@@ -123,15 +116,21 @@ func (e envelope) cloudEvent() ([]Event, error) {
 	if data == nil {
 		data = e.DataBase64
 	}
-	switch e.Type {
-	case typeArrival:
-		return arrived(data, e.ID)
-	case typeMessage:
-		return published(data, path.Base(e.Source))
-	}
-	return nil, unknown(e.Type)
+	return occurred(e.Type, e.ID, e.Source, data)
 }
 
+// occurred is the events of a CloudEvent.
+func occurred(kind, id, source string, data []byte) ([]Event, error) {
+	switch kind {
+	case typeArrival:
+		return arrived(data, id)
+	case typeMessage:
+		return published(data, path.Base(source))
+	}
+	return nil, unknown(kind)
+}
+
+// arrived is the event of an object in the words of GCS.
 func arrived(data []byte, id string) ([]Event, error) {
 	var o object
 	if err := decode(data, &o); err != nil {
@@ -156,93 +155,6 @@ func text(v jsontext.Value) string {
 	return ""
 }
 
-func published(data []byte, topic string) ([]Event, error) {
-	var p push
-	if err := decode(data, &p); err != nil {
-		return nil, err
-	}
-	if topic == "" {
-		topic = path.Base(p.Subscription)
-	}
-	l := p.Message
-	if l.ID == "" {
-		return nil, fault.New(fault.Invalid, "event %s: message has no messageId", typeMessage)
-	}
-	switch a := l.Attributes; {
-	case a["eventType"] == "OBJECT_FINALIZE": // GCS, without Eventarc
-		return arrival("gs", Arrival{Bucket: a["bucketId"], Key: a["objectId"], Generation: a["objectGeneration"]}, a["objectGeneration"], a["eventType"])
-	case a["bucketId"] != "" && a["eventType"] != "": // of an object that went away
-		return nil, unknown(a["eventType"])
-	}
-	var head struct {
-		Tick string `json:"tick"`
-	}
-	if decode(l.Data, &head) == nil && head.Tick != "" {
-		return tick(l.Data)
-	}
-	m := &Message{Topic: topic, Key: l.Key, Attributes: l.Attributes, Data: l.Data, ID: l.ID}
-	if at, err := time.Parse(time.RFC3339Nano, l.Attributes[NotBefore]); err == nil {
-		m.NotBefore = at
-	}
-	return []Event{{ID: l.ID, Type: typeMessage, Message: m}}, nil
-}
-
-// tick is strict: a person wrote it, and a misspelt member would read something else.
-func tick(body []byte) ([]Event, error) {
-	t := new(Tick)
-	if err := json.Unmarshal(body, t, json.RejectUnknownMembers(true)); err != nil {
-		return nil, fault.New(fault.Invalid, "a tick has the members tick, tables, from, to, backfill and at, times as 2026-01-02T03:04:05Z: %w", err)
-	}
-	if t.From.IsZero() != t.To.IsZero() || t.Backfill && t.From.IsZero() {
-		return nil, fault.New(fault.Invalid, "a tick of a window, and each backfill, has both from and to")
-	}
-	id := "tick/" + t.Function
-	if !t.At.IsZero() {
-		id += "/" + t.At.UTC().Format(time.RFC3339Nano)
-	}
-	return []Event{{ID: id, Type: "tick", Tick: t}}, nil
-}
-
-func (e envelope) records() ([]Event, error) {
-	var all []Event
-	for _, r := range e.Records {
-		events, err := r.events()
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, events...)
-	}
-	return all, nil
-}
-
-func (r record) events() ([]Event, error) {
-	switch source := r.Source + r.SNSSource; {
-	case source == "aws:sqs":
-		return Decode([]byte(r.Body))
-	case source == "aws:sns":
-		return Decode([]byte(r.SNS.Message))
-	case source == "aws:s3" && strings.HasPrefix(strings.TrimPrefix(r.Name, "s3:"), "ObjectCreated:"):
-		key, err := url.QueryUnescape(r.S3.Object.Key) // form style: a space is a +
-		if err != nil {
-			return nil, fault.New(fault.Invalid, "event %s: the key is not URL-encoded", r.Name)
-		}
-		r.S3.Object.Key = key
-		return r.S3.event(r.Name)
-	default:
-		return nil, unknown(strings.TrimSpace(source + " " + r.Name))
-	}
-}
-
-func (d s3Detail) event(kind string) ([]Event, error) {
-	o := d.Object
-	a := Arrival{Bucket: d.Bucket.Name, Key: o.Key, Generation: o.VersionID + o.Version}
-	id := a.Generation
-	if id == "" {
-		id = o.ETag + o.Tag + "-" + o.Sequencer
-	}
-	return arrival("s3", a, id, kind)
-}
-
 // arrival identifies an arrival by the object and its version, not by the
 // delivery.
 func arrival(scheme string, a Arrival, version, kind string) ([]Event, error) {
@@ -257,13 +169,31 @@ func unknown(found string) error {
 	if found == "" {
 		found = "(no type)"
 	}
-	return fault.New(fault.Invalid, "unknown event: %.100q, expected one of %s, %s, aws:s3 ObjectCreated:*, Object Created", found, typeArrival, typeMessage)
+	return fault.New(fault.Invalid, "unknown event: %.100q, %s", found, expected)
 }
 
+const expected = "expected one of " + typeArrival + ", " + typeMessage + ", aws:s3 ObjectCreated:*, Object Created, Scheduled Event, a tick with a function"
+
 // decode is lenient as to what a sender adds, and does not quote the body.
-func decode(body []byte, v any) error {
-	if err := json.Unmarshal(body, v, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
-		return fault.New(fault.Invalid, "unknown event: not a JSON object of a known form, expected one of %s, %s, aws:s3 ObjectCreated:*, Object Created", typeArrival, typeMessage)
+func decode(body []byte, v any, options ...json.Options) error {
+	options = append(options, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if err := json.Unmarshal(body, v, options...); err != nil {
+		return fault.New(fault.Invalid, "unknown event: not a JSON object of a known form, %s", expected)
 	}
 	return nil
 }
+
+// join keeps the events that were read and what was wrong with the others.
+type join struct {
+	events []Event
+	errs   []error
+}
+
+func (j *join) add(events []Event, err error) {
+	j.events = append(j.events, events...)
+	if err != nil {
+		j.errs = append(j.errs, err)
+	}
+}
+
+func (j *join) result() ([]Event, error) { return j.events, errors.Join(j.errs...) }

@@ -1,9 +1,6 @@
 package chain
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"maps"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -11,7 +8,7 @@ import (
 )
 
 // Event is one thing that happened: an object arrived, a message was published, or
-// the time for something came. Exactly one of Arrival, Message and Tick is set.
+// the time of a schedule came. Exactly one of Arrival, Message and Tick is set.
 type Event struct {
 	ID      string // the same when the same thing is delivered again, whichever way
 	Type    string // as the sender calls it
@@ -20,29 +17,31 @@ type Event struct {
 	Tick    *Tick
 }
 
-// Tick asks a function for what is due, or for a window. It is what a schedule sends,
-// what a person posts, and the one event whose JSON people write: {"tick":"clari"} is
-// enough, and a member that is not one of these is an error.
-type Tick struct {
-	Function string    `json:"tick"`
-	Tables   []string  `json:"tables,omitempty"` // none = all
-	From     time.Time `json:"from,omitzero"`    // half-open, with To: read this window, and not what is due
-	To       time.Time `json:"to,omitzero"`
-	Backfill bool      `json:"backfill,omitempty"`
-	At       time.Time `json:"at,omitzero"` // the run's clock: when it was scheduled for; zero = now
-}
-
 // Arrival is an object that is complete in a bucket.
 type Arrival struct {
 	Bucket     string
 	Key        string // as the object is named, not URL-encoded
 	Generation string // GCS generation or S3 version; "" where there is none
+	Sequence   string // S3 sequencer, hexadecimal: of two writings of a key the later one has the greater; "" where there is none
+}
+
+// Tick asks a function for slices: those that are due, or those of a range. Its JSON
+// is what schedules are set up to send and what a person posts: {"function":"clari"}
+// is enough, dates will do as times, and a name that is not one of these is refused.
+type Tick struct {
+	Function string    `json:"function"`                // "" = whoever gets it
+	Tables   []string  `json:"tables,omitempty"`        // none = all
+	From     time.Time `json:"from,omitzero"`           // half-open with To, UTC; zero = what is due
+	To       time.Time `json:"to,omitzero"`             //
+	Purpose  string    `json:"purpose,omitempty"`       // live or backfill; "" = live
+	At       time.Time `json:"scheduled_time,omitzero"` // when it was due, UTC: a schedule that is tried again asks for the same; zero = unknown
 }
 
 // The types of the CloudEvents we understand and make.
 const (
 	typeArrival = "google.cloud.storage.object.v1.finalized"
 	typeMessage = "google.cloud.pubsub.topic.v1.messagePublished"
+	typeTick    = "millrace.tick"
 )
 
 // cloudEvent is the structured form, CloudEvents 1.0.
@@ -80,6 +79,7 @@ type letter struct {
 	ID         string            `json:"messageId"`
 	Key        string            `json:"orderingKey,omitempty"`
 	Published  string            `json:"publishTime,omitzero"`
+	OldID      string            `json:"message_id,omitzero"` // direct push has both spellings
 }
 
 // ArrivalEvent is the event of an object's arrival in a bucket, in the bytes that
@@ -111,24 +111,6 @@ func MessageEvent(m Message, project, subscription string, at time.Time) []byte 
 			Message:      letter{Data: m.Data, Attributes: m.Attributes, ID: m.ID, Key: m.Key, Published: at.Format(time.RFC3339Nano)},
 		},
 	})
-}
-
-// Push is a message in the envelope in which Pub/Sub pushes it, for services that have
-// none of their own. Its id is a digest of its contents where m has none.
-func Push(m Message) []byte {
-	l := letter{Data: m.Data, Attributes: maps.Clone(m.Attributes), ID: m.ID, Key: m.Key}
-	if !m.NotBefore.IsZero() {
-		if l.Attributes == nil {
-			l.Attributes = map[string]string{}
-		}
-		l.Attributes[NotBefore] = m.NotBefore.UTC().Format(time.RFC3339Nano)
-	}
-	if l.ID == "" {
-		sum := sha256.Sum256(m.Data)
-		l.ID = hex.EncodeToString(sum[:16])
-	}
-	b, _ := json.Marshal(push{Subscription: m.Topic, Message: l}, jsontext.AllowInvalidUTF8(true), json.Deterministic(true))
-	return b
 }
 
 // encode cannot fail: the structs are plain, and bytes that are not UTF-8 are

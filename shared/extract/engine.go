@@ -180,7 +180,7 @@ func (e *Engine) invoke(ctx context.Context, f *Function, s Slice, row warehouse
 	if err := e.join(ctx, out, beside(f.Chosen(src), t), in.Meter); err != nil {
 		return failed(row.Cursor, err)
 	}
-	e.Log.Info("slice started", "function", s.Function, "table", s.Table, "slice", s.ID, "fence", row.Fence)
+	e.Log.InfoContext(ctx, "slice started", "function", s.Function, "table", s.Table, "slice", s.ID, "fence", row.Fence)
 	o := Outcome{Slice: s}
 	read := e.turn(ctx, t, row)
 	if read != nil {

@@ -99,7 +99,7 @@ func (e *Engine) unreadable(ctx context.Context, key string, cause error) (Outco
 		return Outcome{}, fmt.Errorf("%w; %w", cause, err)
 	}
 	o := Outcome{Function: row.Function, Table: row.Table, Slice: row.ID, State: warehouse.Failed, Err: cause}
-	e.Log.Warn("manifest not loaded", "manifest", key, "error", cause)
+	e.Log.WarnContext(ctx, "manifest not loaded", "manifest", key, "error", cause)
 	if row.State != warehouse.Staged {
 		o.State = Stale
 		return o, nil

@@ -65,7 +65,7 @@ func (c *Chain) Publish(ctx context.Context, m chain.Message) error {
 		if attributes == nil {
 			attributes = map[string]string{}
 		}
-		attributes[chain.NotBefore] = m.NotBefore.UTC().Format(time.RFC3339Nano)
+		attributes[chain.AttributeNotBefore] = m.NotBefore.UTC().Format(time.RFC3339Nano)
 	}
 	sent := t.Publish(ctx, &pubsub.Message{Data: m.Data, Attributes: attributes, OrderingKey: m.Key})
 	if _, err := sent.Get(ctx); err != nil {
@@ -119,7 +119,7 @@ func (c *Chain) Receive(ctx context.Context, subscription string, max int, handl
 }
 
 func message(topic string, m *pubsub.Message) chain.Message {
-	at, _ := time.Parse(time.RFC3339Nano, m.Attributes[chain.NotBefore]) // of another's message: at once
+	at, _ := time.Parse(time.RFC3339Nano, m.Attributes[chain.AttributeNotBefore]) // of another's message: at once
 	return chain.Message{Topic: topic, Key: m.OrderingKey, Attributes: m.Attributes, Data: m.Data, ID: m.ID, NotBefore: at}
 }
 

@@ -1,120 +1,119 @@
-// Package aws serves one function on AWS Lambda.
+// Package aws runs a function on AWS Lambda.
 //
-// Whatever invokes it arrives as one JSON document: EventBridge's tick, S3's
-// notifications, queues of slices, a function URL. What the answer means depends on
-// who asks: a batch of a queue is answered with the messages that should come again, a
-// function URL with a status, and everybody else with an error when Lambda should try
-// again. Events that can never be dealt with are kept, and count as dealt with.
+// One handler takes whatever AWS delivers: the input of EventBridge Scheduler, a
+// batch of an SQS queue, a notification of S3 or SNS, an event of EventBridge, a
+// request to a function URL. The answer says what comes again: of a batch the items
+// that are named (ReportBatchItemFailures must be on), of a request by its status, and
+// of anything else the whole by an error. A failure that is recorded is done with.
 //
-// The deadline is Lambda's. A function that runs into it is killed, and what it has
-// staged is gone on with by the next one.
+// The deadline is Lambda's. A request to a function URL without IAM is answered only
+// with a token of Google's, for those who have Pub/Sub push to it.
 package aws
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"net/http"
+	"log/slog"
 	"os"
 	"sync"
-
-	"log/slog"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"github.com/millrace-data/millrace/shared/chain"
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/platform"
 )
 
-// Start serves a function until Lambda ends the process.
+// Start serves a function until Lambda ends the process. Of the options, what the
+// cloud has is set where nobody did.
 func Start(function string, o platform.Options) {
 	o.Function = function
 	if o.Log == nil {
 		o.Log = platform.Log(os.Stdout)
 	}
-	if o.Environ == nil {
-		o.Environ = os.Environ()
-	}
 	if o.Secrets == nil {
 		o.Secrets = &Secrets{}
 	}
-	h := &Handler{Options: o}
-	lambda.Start(h.Invoke)
+	if o.Instance == "" {
+		o.Instance = lambdacontext.LogStreamName
+	}
+	lambda.Start(&Handler{Options: o})
 }
 
-// Handler is the function. It opens at its first event, and again at the next one
-// where that failed.
+// Handler is the function.
 type Handler struct {
 	Options platform.Options
+	Tokens  *Tokens     // that open a function URL; nil = those that the environment names
+	Queues  *sqs.Client // of the queues that events come from; nil = the environment's, at the first failure
 
-	mu sync.Mutex
-	n  *platform.Node
+	once sync.Once
+	n    *platform.Node
 }
 
-func (h *Handler) node(ctx context.Context) (*platform.Node, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.n != nil {
-		return h.n, nil
-	}
-	n, err := platform.Open(context.WithoutCancel(ctx), h.Options) // it outlives the invocation
-	h.n = n
-	return n, err
-}
-
-// Invoke deals with one invocation.
-func (h *Handler) Invoke(ctx context.Context, event jsontext.Value) (any, error) {
-	if c, ok := lambdacontext.FromContext(ctx); ok {
-		ctx = platform.Attrs(ctx, slog.String("requestId", c.AwsRequestID), slog.String("xray", os.Getenv("_X_AMZN_TRACE_ID")))
-	}
-	var form struct {
-		Records []struct {
-			Source string `json:"eventSource"`
-			ID     string `json:"messageId"`
-			Body   string `json:"body"`
-		} `json:"Records"`
-		Request struct {
-			HTTP struct {
-				Method string `json:"method"`
-			} `json:"http"`
-		} `json:"requestContext"`
-	}
-	_ = json.Unmarshal(event, &form, jsontext.AllowDuplicateNames(true)) // what is none of these is looked at below
-	switch {
-	case len(form.Records) > 0 && form.Records[0].Source == "aws:sqs":
-		var out events.SQSEventResponse
-		for _, r := range form.Records {
-			if err := h.handle(ctx, []byte(r.Body)); err != nil {
-				out.BatchItemFailures = append(out.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: r.ID})
-			}
+func (h *Handler) node() *platform.Node {
+	h.once.Do(func() {
+		h.n = platform.New(h.Options)
+		if h.Tokens == nil {
+			h.Tokens = &Tokens{Audience: os.Getenv("MILLRACE_PUSH_AUDIENCE"), Account: os.Getenv("MILLRACE_PUSH_ACCOUNT")}
 		}
-		return out, nil
-	case form.Request.HTTP.Method != "":
-		return h.answer(h.handle(ctx, event)), nil
-	}
-	if err := h.handle(ctx, event); err != nil {
-		return nil, fmt.Errorf("not dealt with (%w): see the log", fault.Of(err)) // who may read this is not who may read logs
-	}
-	return nil, nil
+	})
+	return h.n
 }
 
-func (h *Handler) handle(ctx context.Context, event []byte) error {
-	n, err := h.node(ctx)
-	if err == nil {
-		err = n.Handle(ctx, event)
+var _ lambda.Handler = (*Handler)(nil)
+
+// Invoke implements lambda.Handler.
+func (h *Handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
+	ctx = platform.Attrs(ctx, trace(ctx)...)
+	n := h.node()
+	if header, d, ok := chain.SplitURL(event); ok {
+		return json.Marshal(h.request(ctx, event, header, d))
 	}
-	if err != nil {
-		h.Options.Log.WarnContext(ctx, "event comes again", "function", h.Options.Function, "error", err)
+	deliveries := chain.Split(event)
+	if deliveries[0].Batch != "" {
+		return json.Marshal(h.batch(ctx, deliveries))
 	}
-	return err
+	var answers []platform.Answer
+	for _, d := range deliveries {
+		a := n.Handle(ctx, d)
+		if a.Again { // the records before are done, which the next try finds out
+			return nil, fmt.Errorf("%s: the event must come again: %s", n.Name(), fault.Of(a.Err)) // why is in the log
+		}
+		answers = append(answers, a)
+	}
+	return json.Marshal(answers)
 }
 
-func (h *Handler) answer(err error) events.LambdaFunctionURLResponse {
-	if err != nil {
-		return events.LambdaFunctionURLResponse{StatusCode: http.StatusServiceUnavailable, Body: "not dealt with (" + fault.Of(err).Error() + "): ask again"}
+// batch names the messages that must come again. Of a FIFO queue nothing is handled
+// after one that failed, so that the order stays; nor when the time is over.
+func (h *Handler) batch(ctx context.Context, deliveries []chain.Delivery) events.SQSEventResponse {
+	n, out := h.node(), events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
+	stop := false
+	for _, d := range deliveries {
+		if !stop && ctx.Err() == nil {
+			a := n.Handle(ctx, d)
+			if !a.Again {
+				continue
+			}
+			stop = d.Group != ""
+			h.sooner(ctx, d, a)
+		}
+		out.BatchItemFailures = append(out.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: d.Batch})
 	}
-	return events.LambdaFunctionURLResponse{StatusCode: http.StatusOK, Body: "ok"}
+	return out
+}
+
+// trace is the fields by which CloudWatch and X-Ray find the lines of one invocation.
+func trace(ctx context.Context) (fields []slog.Attr) {
+	if lc, ok := lambdacontext.FromContext(ctx); ok {
+		fields = append(fields, slog.String("requestId", lc.AwsRequestID))
+	}
+	if id, ok := ctx.Value("x-amzn-trace-id").(string); ok && id != "" { // so spelled by the library
+		fields = append(fields, slog.String("xrayTraceId", id))
+	}
+	return fields
 }

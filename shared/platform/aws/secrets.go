@@ -4,84 +4,79 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"sync"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
-	"github.com/go-json-experiment/json"
+	"github.com/aws/smithy-go"
 
+	"github.com/millrace-data/millrace/shared/env"
 	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/platform"
 )
 
-// Secrets resolves references to AWS Secrets Manager: secret://NAME or secret://ARN,
-// with #MEMBER where the secret is a JSON object. It connects when the first one is
-// asked for.
+// Secrets reads AWS Secrets Manager:
+//
+//	secret://NAME or secret://ARN
+//
+// in the function's region and with its role. Reading is left to platform.Vault to
+// keep. The zero value is ready.
 type Secrets struct {
-	Options []func(*config.LoadOptions) error // none = the function's role
+	Client *secretsmanager.Client // nil = of the environment, at the first secret
 
-	mu     sync.Mutex
-	client *secretsmanager.Client
+	mu sync.Mutex
 }
+
+var _ env.Resolver = (*Secrets)(nil)
 
 // Resolve implements env.Resolver.
 func (s *Secrets) Resolve(ctx context.Context, ref string) (string, error) {
-	id, member, _ := strings.Cut(strings.TrimPrefix(ref, "secret://"), "#")
+	id := strings.TrimPrefix(ref, platform.Reference)
 	if id == "" {
-		return "", fault.New(fault.Invalid, "reference %s names no secret: want secret://NAME or secret://NAME#MEMBER", ref)
+		return "", fault.New(fault.Invalid, "%q names no secret: want secret://NAME or secret://ARN", ref)
 	}
-	c, err := s.connect(ctx)
+	client, err := s.open(ctx)
 	if err != nil {
-		return "", err
+		return "", fault.New(fault.Invalid, "secrets: the configuration of AWS: %w", err)
 	}
-	got, err := c.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id})
+	out, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id})
 	if err != nil {
-		return "", kind(fmt.Errorf("secrets manager, %s: %w", id, err))
+		return "", explain(id, err)
 	}
-	text := aws.ToString(got.SecretString)
-	if text == "" {
-		text = string(got.SecretBinary)
+	if out.SecretString != nil {
+		return *out.SecretString, nil
 	}
-	if member == "" {
-		return text, nil
-	}
-	var object map[string]string
-	if err := json.Unmarshal([]byte(text), &object); err != nil { // the error would quote the secret
-		return "", fault.New(fault.Invalid, "secrets manager, %s: it is no JSON object of texts, but %s asks for a member of it", id, ref)
-	}
-	value, ok := object[member]
-	if !ok {
-		return "", fault.New(fault.Invalid, "secrets manager, %s: it has no member %s", id, member)
-	}
-	return value, nil
+	return string(out.SecretBinary), nil
 }
 
-func (s *Secrets) connect(ctx context.Context) (*secretsmanager.Client, error) {
+func (s *Secrets) open(ctx context.Context) (*secretsmanager.Client, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.client != nil {
-		return s.client, nil
+	if s.Client == nil {
+		cfg, err := config.LoadDefaultConfig(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.Client = secretsmanager.NewFromConfig(cfg)
 	}
-	cfg, err := config.LoadDefaultConfig(context.WithoutCancel(ctx), s.Options...)
-	if err != nil {
-		return nil, fault.New(fault.Invalid, "secrets manager: the configuration of AWS: %w", err)
-	}
-	s.client = secretsmanager.NewFromConfig(cfg)
-	return s.client, nil
+	return s.Client, nil
 }
 
-func kind(err error) error {
-	var missing *types.ResourceNotFoundException
-	var answer *awshttp.ResponseError
-	switch {
-	case errors.As(err, &missing):
-		return fault.New(fault.Invalid, "%w", err)
-	case errors.As(err, &answer) && (answer.HTTPStatusCode() == http.StatusForbidden || answer.HTTPStatusCode() == http.StatusBadRequest):
-		return fault.New(fault.Auth, "%w; allow the function's role secretsmanager:GetSecretValue on it", err)
+// explain says what an error of Amazon's means to us.
+func explain(id string, err error) error {
+	err = fmt.Errorf("read secret %s: %w", id, err)
+	var answer smithy.APIError
+	if !errors.As(err, &answer) {
+		return fault.New(fault.Transient, "%w", err)
 	}
-	return err
+	switch answer.ErrorCode() {
+	case "AccessDeniedException", "UnrecognizedClientException", "ExpiredTokenException", "InvalidSignatureException", "DecryptionFailure":
+		return fault.New(fault.Auth, "%w: the function's role needs secretsmanager:GetSecretValue on it", err)
+	case "ResourceNotFoundException", "InvalidParameterException", "InvalidRequestException", "ValidationException":
+		return fault.New(fault.Invalid, "%w: give it a value", err)
+	case "ThrottlingException":
+		return fault.New(fault.Limited, "%w", err)
+	}
+	return fault.New(fault.Transient, "%w", err)
 }

@@ -1,178 +1,94 @@
-// Package gcp serves one function on Cloud Run functions, with Google's functions
-// framework.
+// Package gcp runs a function on Google Cloud Run functions.
 //
-// A function has one address, to which everything is posted: Cloud Scheduler's tick,
-// Eventarc's CloudEvents of the bucket (binary or structured), Pub/Sub's push of
-// slices. What the answer means: 2xx, dealt with, also when the ledger says that the
-// slice failed or is paused; 503, again later, which Pub/Sub and Eventarc do by their
-// retry policy. An event that can never be dealt with is kept and answered with 200.
+// One HTTP function takes whatever Google delivers: a tick of Cloud Scheduler, a
+// pushed Pub/Sub message, a CloudEvent of Eventarc, binary or structured. The answer
+// says whether it comes again: 200 is done with, also where the outcome is a failure
+// that is recorded; 503 and 429 come again by the subscription's retry policy; 422 is
+// only for who waits for the answer of a tick that failed.
 //
-// The deadline is the platform's (CLOUD_RUN_TIMEOUT_SECONDS), which the framework puts
-// into the request's context. After it the caller has gone, but the code runs on: the
-// fence of the slice decides what such a zombie may still write.
+// The function obeys the platform's time limit (CLOUD_RUN_TIMEOUT_SECONDS, which the
+// framework makes a deadline) and MILLRACE_DEADLINE. Who may call it is IAM's
+// business: nothing here looks at tokens.
 package gcp
 
 import (
-	"bytes"
-	"context"
-	"fmt"
+	"encoding/json"
+	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
-	"strings"
-	"sync"
+	"strconv"
 	"time"
 
 	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
-	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
-	"github.com/go-json-experiment/json"
 
+	"github.com/millrace-data/millrace/shared/chain"
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/platform"
 )
 
-// bodyMax is more than Eventarc and Pub/Sub deliver.
-const bodyMax = 16 << 20
+// bodyMax is more than Pub/Sub delivers, which is 10 MB and a third for base64.
+const bodyMax = 16 << 20 // bytes
 
-// entry is the name under which the framework knows the function: FUNCTION_TARGET.
-const entry = "Millrace"
-
-// Register makes the framework serve a function. It is called from init, where
-// nothing can be opened yet: the first request does that.
+// Register makes the framework serve a function, under its name: the entry point of
+// the deployment. It is called from init, where nothing is opened yet; the first
+// request does that. Of the options, what the cloud has is set where nobody did.
 func Register(function string, o platform.Options) {
 	o.Function = function
 	if o.Log == nil {
 		o.Log = platform.Log(os.Stdout)
 	}
-	if o.Environ == nil {
-		o.Environ = os.Environ()
-	}
 	if o.Secrets == nil {
 		o.Secrets = &Secrets{Project: os.Getenv("GOOGLE_CLOUD_PROJECT")}
 	}
-	functions.HTTP(entry, Handler(o).ServeHTTP)
-}
-
-// Handler is the function as an http.Handler. It opens at its first request, and again
-// at the next one where that failed: a warehouse that is away must not be remembered.
-func Handler(o platform.Options) http.Handler { return &handler{o: o} }
-
-type handler struct {
-	o  platform.Options
-	mu sync.Mutex
-	n  *platform.Node
-}
-
-func (h *handler) node(ctx context.Context) (*platform.Node, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.n != nil {
-		return h.n, nil
+	if o.Instance == "" {
+		o.Instance = os.Getenv("K_REVISION")
 	}
-	n, err := platform.Open(context.WithoutCancel(ctx), h.o) // it outlives the request
-	h.n = n
-	return n, err
+	functions.HTTP(function, Handler(o).ServeHTTP)
 }
+
+// Handler is the function as an http.Handler.
+func Handler(o platform.Options) http.Handler { return &handler{platform.New(o)} }
+
+type handler struct{ n *platform.Node }
 
 // ServeHTTP implements http.Handler.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx := platform.Attrs(r.Context(), trace(r.Header)...)
 	if r.Method != http.MethodPost {
-		http.Error(w, "post an event or a tick", http.StatusMethodNotAllowed)
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, h.n.Name()+" takes events by POST", http.StatusMethodNotAllowed)
 		return
 	}
-	event, err := body(r)
+	ctx := platform.Attrs(r.Context(), trace(r.Header)...)
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyMax))
 	if err != nil {
-		h.o.Log.ErrorContext(ctx, "request cannot be read", "error", err)
-		http.Error(w, "the request cannot be read", http.StatusBadRequest)
+		status := http.StatusServiceUnavailable // the caller went away, or comes again
+		if tooBig := new(http.MaxBytesError); errors.As(err, &tooBig) {
+			status = http.StatusOK // it would be as big the next time
+			h.n.Log().ErrorContext(ctx, "event dropped: it is too big", "function", h.n.Name(), "bytes_max", bodyMax)
+		}
+		w.WriteHeader(status)
 		return
 	}
-	n, err := h.node(ctx)
-	if err == nil {
-		err = n.Handle(ctx, event)
-	}
-	if err != nil {
-		h.answer(ctx, w, err)
-		return
-	}
-	fmt.Fprintln(w, "ok")
+	d := chain.SplitRequest(r.Header, body)
+	answer(w, d, h.n.Handle(ctx, d))
 }
 
-// answer says that the event should come again. Only the kind goes to the caller: who
-// may call is not who may read logs.
-func (h *handler) answer(ctx context.Context, w http.ResponseWriter, err error) {
-	kind := fault.Of(err)
-	level := slog.LevelWarn
-	if kind == fault.Invalid || kind == fault.Auth {
-		level = slog.LevelError
+// answer says in HTTP whether the delivery comes again.
+func answer(w http.ResponseWriter, d chain.Delivery, a platform.Answer) {
+	status := http.StatusOK
+	switch {
+	case a.Again && errors.Is(a.Err, fault.Limited):
+		status = http.StatusTooManyRequests
+		if until, ok := fault.Until(a.Err); ok {
+			w.Header().Set("Retry-After", strconv.Itoa(int(max(0, time.Until(until)).Seconds())+1))
+		}
+	case a.Again:
+		status = http.StatusServiceUnavailable
+	case a.Err != nil && d.Direct:
+		status = http.StatusUnprocessableEntity
 	}
-	h.o.Log.Log(ctx, level, "event comes again", "function", h.o.Function, "error", err)
-	if until, ok := fault.Until(err); ok {
-		w.Header().Set("Retry-After", fmt.Sprint(max(1, int64(time.Until(until).Seconds()))))
-	}
-	http.Error(w, "not dealt with ("+kind.Error()+"): deliver it again", http.StatusServiceUnavailable)
-}
-
-// body is the event as one JSON document: a CloudEvent in binary mode has half of it
-// in headers. The time that a schedule meant is in a header, too.
-func body(r *http.Request) ([]byte, error) {
-	data, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, bodyMax))
-	if err != nil {
-		return nil, err
-	}
-	if r.Header.Get("Ce-Id") != "" {
-		return structured(r, data), nil
-	}
-	if at := r.Header.Get("X-CloudScheduler-ScheduleTime"); at != "" {
-		return scheduled(data, at), nil
-	}
-	return data, nil
-}
-
-// structured is a CloudEvent of binary mode in one document. One that is none goes on
-// as it came, to be refused and kept.
-func structured(r *http.Request, data []byte) []byte {
-	r = r.Clone(r.Context())
-	r.Body = io.NopCloser(bytes.NewReader(data))
-	e, err := cehttp.NewEventFromHTTPRequest(r)
-	if err != nil {
-		return data
-	}
-	out, err := e.MarshalJSON()
-	if err != nil {
-		return data
-	}
-	return out
-}
-
-// scheduled puts the time that a schedule meant into its tick, so that one which was
-// late, or is tried again, asks for the same.
-func scheduled(data []byte, at string) []byte {
-	var tick map[string]any
-	if json.Unmarshal(data, &tick) != nil || tick["tick"] == nil || tick["at"] != nil {
-		return data
-	}
-	if _, err := time.Parse(time.RFC3339, at); err != nil {
-		return data
-	}
-	tick["at"] = at
-	out, err := json.Marshal(tick)
-	if err != nil {
-		return data
-	}
-	return out
-}
-
-// trace finds the request's trace, so that its lines are shown together.
-func trace(h http.Header) []slog.Attr {
-	id, _, _ := strings.Cut(h.Get("X-Cloud-Trace-Context"), "/")
-	if parts := strings.Split(h.Get("Traceparent"), "-"); id == "" && len(parts) == 4 {
-		id = parts[1]
-	}
-	project := os.Getenv("GOOGLE_CLOUD_PROJECT")
-	if id == "" || project == "" {
-		return nil
-	}
-	return []slog.Attr{slog.String("logging.googleapis.com/trace", "projects/"+project+"/traces/"+id)}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(a) // the caller is gone: nobody to tell
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/crc32"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -13,78 +14,109 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/millrace-data/millrace/shared/env"
 	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/platform"
 )
 
-// Secrets resolves references to Google's Secret Manager: secret://NAME, of the
-// project, or secret://projects/P/secrets/NAME, each with an optional
-// /versions/VERSION, else the latest. It connects when the first one is asked for.
+// Secrets reads Secret Manager:
+//
+//	secret://projects/PROJECT/secrets/NAME[/versions/VERSION]
+//	secret://NAME[/versions/VERSION]      of Project
+//
+// Without a version it is the latest. The zero value uses the function's own
+// credentials. Reading is left to platform.Vault to keep.
 type Secrets struct {
-	Project string
+	Project string                // of names without one
 	Options []option.ClientOption // of the client; none = the function's service account
 
 	mu     sync.Mutex
 	client *secretmanager.Client
 }
 
+var _ env.Resolver = (*Secrets)(nil)
+
+var (
+	full = regexp.MustCompile(`^projects/[^/]+/secrets/[^/]+(/versions/[^/]+)?$`)
+	name = regexp.MustCompile(`^[A-Za-z0-9_-]+(/versions/[^/]+)?$`)
+)
+
 // Resolve implements env.Resolver.
 func (s *Secrets) Resolve(ctx context.Context, ref string) (string, error) {
-	name, err := s.name(ref)
+	version, err := s.version(ref)
 	if err != nil {
 		return "", err
 	}
-	c, err := s.connect(ctx)
+	client, err := s.open(ctx)
 	if err != nil {
-		return "", err
+		return "", fault.New(fault.Auth, "secret manager: %w; run as a service account", err)
 	}
-	got, err := c.AccessSecretVersion(ctx, &secretmanagerpb.AccessSecretVersionRequest{Name: name})
+	out, err := client.AccessSecretVersion(ctx, &secretmanagerpb.AccessSecretVersionRequest{Name: version})
 	if err != nil {
-		return "", kind(fmt.Errorf("secret manager, %s: %w", name, err))
+		return "", explain(version, err)
 	}
-	data := got.GetPayload().GetData()
-	if want := got.GetPayload().DataCrc32C; want != nil && int64(crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))) != *want {
-		return "", fault.New(fault.Transient, "secret manager, %s: the value was damaged on its way", name)
+	data := out.GetPayload().GetData()
+	if sum := out.GetPayload().DataCrc32C; sum != nil && *sum != int64(crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))) {
+		return "", fault.New(fault.Transient, "%s was damaged on its way", version)
 	}
 	return string(data), nil
 }
 
-func (s *Secrets) name(ref string) (string, error) {
-	name := strings.TrimPrefix(ref, "secret://")
-	if !strings.HasPrefix(name, "projects/") {
+// version is a secret's version as Google names it.
+func (s *Secrets) version(ref string) (string, error) {
+	v := strings.TrimPrefix(ref, platform.Reference)
+	if name.MatchString(v) {
 		if s.Project == "" {
-			return "", fault.New(fault.Invalid, "reference %s names no project: set GOOGLE_CLOUD_PROJECT, or write secret://projects/P/secrets/NAME", ref)
+			return "", fault.New(fault.Invalid, "%s names no project, and GOOGLE_CLOUD_PROJECT is not set: want secret://projects/PROJECT/secrets/NAME", ref)
 		}
-		name = "projects/" + s.Project + "/secrets/" + name
+		v = "projects/" + s.Project + "/secrets/" + v
 	}
-	if !strings.Contains(name, "/versions/") {
-		name += "/versions/latest"
+	if !full.MatchString(v) {
+		return "", fault.New(fault.Invalid, "%.100q is no secret of Google's: want secret://projects/PROJECT/secrets/NAME/versions/VERSION", ref)
 	}
-	if parts := strings.Split(name, "/"); len(parts) != 6 || parts[2] != "secrets" || parts[3] == "" {
-		return "", fault.New(fault.Invalid, "reference %s is none: want secret://NAME or secret://projects/P/secrets/NAME", ref)
+	if !strings.Contains(v, "/versions/") {
+		v += "/versions/latest"
 	}
-	return name, nil
+	return v, nil
 }
 
-func (s *Secrets) connect(ctx context.Context) (*secretmanager.Client, error) {
+// open makes the client at the first secret, so that a start costs nothing.
+func (s *Secrets) open(ctx context.Context) (*secretmanager.Client, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.client != nil {
-		return s.client, nil
+	if s.client == nil {
+		// The client may keep the context.
+		client, err := secretmanager.NewClient(context.WithoutCancel(ctx), s.Options...)
+		if err != nil {
+			return nil, err
+		}
+		s.client = client
 	}
-	c, err := secretmanager.NewClient(context.WithoutCancel(ctx), s.Options...)
-	if err != nil {
-		return nil, fault.New(fault.Auth, "secret manager: %w", err)
-	}
-	s.client = c
-	return c, nil
+	return s.client, nil
 }
 
-func kind(err error) error {
-	switch status.Code(err) {
-	case codes.NotFound, codes.InvalidArgument, codes.FailedPrecondition: // disabled or destroyed
-		return fault.New(fault.Invalid, "%w", err)
-	case codes.PermissionDenied, codes.Unauthenticated:
-		return fault.New(fault.Auth, "%w; grant the function's service account roles/secretmanager.secretAccessor on it", err)
+// Close closes the client.
+func (s *Secrets) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client == nil {
+		return nil
 	}
+	err := s.client.Close()
+	s.client = nil
 	return err
+}
+
+// explain says what an error of Google's means to us.
+func explain(version string, err error) error {
+	err = fmt.Errorf("read %s: %w", version, err)
+	switch status.Code(err) {
+	case codes.Unauthenticated, codes.PermissionDenied:
+		return fault.New(fault.Auth, "%w: the function's service account needs roles/secretmanager.secretAccessor on it", err)
+	case codes.NotFound, codes.InvalidArgument, codes.FailedPrecondition:
+		return fault.New(fault.Invalid, "%w: add a version that is enabled", err)
+	case codes.ResourceExhausted:
+		return fault.New(fault.Limited, "%w", err)
+	}
+	return fault.New(fault.Transient, "%w", err)
 }

@@ -153,6 +153,9 @@ func (c *Cloud) read(ctx context.Context, f *extract.Function, event []byte) err
 		return err
 	}
 	for _, e := range events {
+		if e.Tick != nil {
+			return fault.New(fault.Invalid, "this event is a tick of a schedule: here, use `millrace run %s`", f.Name)
+		}
 		if e.Message == nil {
 			return fault.New(fault.Invalid, "%s reads slices that a message names; this event is an object's arrival: give it to %s", f.Name, load.Name)
 		}
