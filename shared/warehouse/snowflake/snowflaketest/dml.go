@@ -200,7 +200,7 @@ func parseMerge(toks []token) (m merge, err error) {
 		}
 		m.clauses = append(m.clauses, c)
 		when = find(toks, then, "WHEN")
-		for when >= 0 && when+1 < len(toks) && !toks[when+1].is("MATCHED") && !toks[when+1].is("NOT") {
+		for when >= 0 && !words(toks[when+1:], "MATCHED") && !words(toks[when+1:], "NOT", "MATCHED") {
 			when = find(toks, when+1, "WHEN") // of a CASE
 		}
 	}

@@ -87,6 +87,7 @@ type Server struct {
 	expired  map[string]bool     // session tokens to be renewed
 	queries  map[string]*query   // by query id
 	requests map[string]*query   // by request id
+	order    []*query            // whose answers are kept, oldest first
 	faults   []*Fault
 	log      []string
 	ids      int64
@@ -383,16 +384,12 @@ func (s *Server) end(one *session) {
 			}
 		}
 	}
-	var running []*query
 	for _, q := range s.queries {
 		if q.session == one {
-			running = append(running, q)
+			q.cancel()
 		}
 	}
 	s.mu.Unlock()
-	for _, q := range running {
-		q.cancel()
-	}
 	one.close()
 }
 
