@@ -161,6 +161,7 @@ func TestVariantsAreNotTexts(t *testing.T) {
 	c.exec(conn, `CREATE TABLE T (ID INT, V VARIANT)`)
 	c.fails(conn, 2023, "22000", `INSERT INTO T (ID, V) VALUES (?, ?)`, 1, `{"a":1}`)
 	c.fails(conn, 2014, "22000", `INSERT INTO T (ID, V) VALUES (?, PARSE_JSON(?))`, 1, `{"a":1}`)
+	c.fails(conn, 2023, "22000", `UPDATE T SET ID = 1, V = ? WHERE ID = 2`, `{}`)
 	c.fails(conn, 100069, "22P02", `INSERT INTO T SELECT 1, PARSE_JSON(?)`, `{"a":1,"a":2}`)
 	c.exec(conn, `INSERT INTO T SELECT 1, PARSE_JSON(?)`, `{"z": {"B c": [1, "two"]}, "n": 12345678901234567890.50}`)
 	c.exec(conn, `INSERT INTO T (ID) VALUES (2)`)
