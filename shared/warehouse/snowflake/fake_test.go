@@ -1,7 +1,9 @@
 package snowflake_test
 
 import (
+	"flag"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -13,6 +15,20 @@ import (
 	"github.com/millrace-data/millrace/shared/warehouse/snowflake/snowflaketest"
 	"github.com/millrace-data/millrace/shared/warehouse/warehousetest"
 )
+
+// Each statement goes through the protocol here, and a random case is hundreds, so
+// that random cases are few here, unless they are asked for.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "rapid.checks" })
+	if !asked {
+		if err := flag.Set("rapid.checks", "12"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 func TestConformance(t *testing.T) {
 	warehousetest.Run(t, func(t *testing.T) *warehouse.Warehouse {

@@ -58,9 +58,7 @@ UPDATE "millrace"."rejects" SET "last_seen" = ?, "attempts" = "attempts" + 1, "s
 INSERT INTO "millrace"."rejects" ("reject", "function", "table_name", "slice", "row", "reason", "rule", "first_seen", "last_seen", "attempts", "state")
  SELECT n."reject", ?, ?, ?, n."row", n."reason", n."rule", CAST('2026-01-02 03:04:05.6789' AS TIMESTAMP_NTZ(6)), CAST('2026-01-02 03:04:05.6789' AS TIMESTAMP_NTZ(6)), 1, n."state" FROM "millrace_seen" AS n WHERE n."reject" NOT IN (SELECT "reject" FROM "millrace"."rejects" WHERE "function" = ? AND "table_name" = ? AND "slice" = ?);
 
-INSERT INTO "millrace"."checks" ("function", "table_name", "slice", "fence", "rule", "observed", "expected", "verdict", "checked_at", "value") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
-
-INSERT INTO "millrace"."checks" ("function", "table_name", "slice", "fence", "rule", "observed", "expected", "verdict", "checked_at", "value") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO "millrace"."checks" ("function", "table_name", "slice", "fence", "rule", "observed", "expected", "verdict", "checked_at", "value") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 UPDATE "millrace"."slices" SET "state" = ?, "lease_until" = NULL, "cursor" = NULL, "manifest" = ?, "digest" = COALESCE(?, "digest"), "vendor_cursor" = COALESCE(?, "vendor_cursor"),
  "rows_source" = ?, "rows_staged" = ?, "rows_rejected" = ?, "rows_loaded" = ?, "bytes" = ?, "error_kind" = ?, "error" = ?, "paused_until" = NULL,
