@@ -119,7 +119,10 @@ func (s *Server) run(ctx context.Context, q *query, in map[string]binding, stage
 	one := q.session
 	one.mu.Lock()
 	defer one.mu.Unlock()
-	defer func() { one.last = q.id }()
+	defer func() {
+		one.last = q.id
+		one.busy.Store(time.Now().UnixNano())
+	}()
 	if err := ctx.Err(); err != nil {
 		q.err = failed(err)
 		return

@@ -77,6 +77,10 @@ type Options struct {
 	External map[string]string
 	// LockTimeout is the first LOCK_TIMEOUT of a session; 0 = the service's 12 h.
 	LockTimeout time.Duration
+	// Idle is how long an open transaction may do nothing while others wait for its
+	// lock; then it is rolled back, as the service does with clients that are gone.
+	// 0 = the service's 5 min.
+	Idle time.Duration
 	// Wait is how long a statement runs before its answer is "still running" and
 	// the driver asks again; 0 = the service's 45 s.
 	Wait time.Duration
@@ -125,10 +129,13 @@ func New(o Options) *Server {
 	if o.LockTimeout == 0 {
 		o.LockTimeout = 12 * time.Hour
 	}
+	if o.Idle == 0 {
+		o.Idle = 5 * time.Minute
+	}
 	if o.Wait == 0 {
 		o.Wait = 45 * time.Second
 	}
-	s := &Server{opts: o, locks: newLocks(), history: newHistory(), sessions: map[string]*session{}, masters: map[string]*session{},
+	s := &Server{opts: o, locks: newLocks(o.Idle), history: newHistory(), sessions: map[string]*session{}, masters: map[string]*session{},
 		expired: map[string]bool{}, queries: map[string]*query{}, requests: map[string]*query{}}
 	s.base, s.stop = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
