@@ -2,6 +2,8 @@ package snowflaketest_test
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"database/sql"
 	"errors"
 	"strings"
@@ -153,6 +155,26 @@ func TestLogin(t *testing.T) {
 	}
 	defer db.Close()
 	c.want(c.rows(db, `SELECT CURRENT_DATABASE() AS D, CURRENT_SCHEMA() AS S`), "D|S", "RAW|PUBLIC")
+}
+
+func TestKeyPairLogin(t *testing.T) {
+	right, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong, _ := rsa.GenerateKey(rand.Reader, 2048)
+	c := start(t, snowflaketest.Options{PublicKey: &right.PublicKey})
+	for key, passes := range map[*rsa.PrivateKey]bool{right: true, wrong: false} {
+		cfg := c.srv.Config()
+		cfg.Authenticator, cfg.PrivateKey, cfg.Password = gosnowflake.AuthTypeJwt, key, ""
+		db := sql.OpenDB(gosnowflake.NewConnector(gosnowflake.SnowflakeDriver{}, *cfg))
+		err := db.PingContext(c.ctx)
+		var e *gosnowflake.SnowflakeError
+		if passes && err != nil || !passes && (!errors.As(err, &e) || e.Number != 390144) {
+			t.Errorf("the right key: %v: got %v", passes, err)
+		}
+		db.Close()
+	}
 }
 
 func TestVariantsAreNotTexts(t *testing.T) {

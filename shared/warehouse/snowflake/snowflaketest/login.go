@@ -36,8 +36,13 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	case d.Token == "":
-		refuse(w, "390144", "JWT token is invalid.")
+		refuse(w, "390303", "Invalid OAuth access token.")
 		return
+	case strings.EqualFold(d.How, "SNOWFLAKE_JWT") && s.opts.PublicKey != nil:
+		if err := verify(d.Token, s.opts.Account, s.opts.User, s.opts.PublicKey); err != nil {
+			refuse(w, "390144", "JWT token is invalid: "+err.Error())
+			return
+		}
 	}
 	one, err := s.newSession(r.URL.Query().Get("databaseName"), r.URL.Query().Get("schemaName"), d.Params)
 	if err != nil {

@@ -32,7 +32,8 @@
 //     schemas are one. Staged files are not encrypted, and a name that is staged
 //     again is overwritten.
 //   - Users, roles, warehouses and grants are not checked beyond the login; key
-//     pairs and tokens are taken as they are.
+//     pairs are where [Options] has the public half, other tokens are taken as they
+//     are.
 //   - A database is created by [Options] or CREATE DATABASE, and one transaction
 //     writes to one database.
 //   - Limits of size, concurrency and cost do not exist; nothing is cached. The
@@ -46,6 +47,7 @@ package snowflaketest
 
 import (
 	"context"
+	"crypto/rsa"
 	"database/sql"
 	"encoding/json"
 	"net"
@@ -62,9 +64,11 @@ const serverVersion = "9.0.0"
 
 // Options are what the stand-in holds at first, and what it takes as a login.
 type Options struct {
-	Account   string // "" = "test"
-	User      string // "" = "MILLRACE"
-	Password  string // "" = any
+	Account  string // "" = "test"
+	User     string // "" = "MILLRACE"
+	Password string // "" = any
+	// PublicKey is the user's, for key pair logins; nil = any token passes.
+	PublicKey *rsa.PublicKey
 	Database  string // as the catalog spells it; "" = "RAW"
 	Schema    string // "" = "PUBLIC"
 	Warehouse string // "" = "LOAD_WH"
