@@ -220,3 +220,14 @@ func TestObjects(t *testing.T) {
 	c.exec(conn, `DROP TABLE "s"."t"`)
 	c.exec(conn, `DROP TABLE IF EXISTS "s"."t"`)
 }
+
+func TestDescribeOnly(t *testing.T) {
+	c := start(t, snowflaketest.Options{})
+	conn := c.conn()
+	ctx := gosnowflake.WithDescribeOnly(c.ctx)
+	c.want(c.rows(queryAs{conn, ctx}, `SELECT 1 AS A, 'x' AS B`), "A|B")
+	if _, err := conn.ExecContext(ctx, `CREATE TABLE T (A INT)`); err == nil {
+		t.Error("a statement was done that was only to be described")
+	}
+	c.fails(conn, 2003, "02000", `DESCRIBE TABLE T`)
+}

@@ -13,16 +13,17 @@ import (
 // query is a statement that was sent: its answer is kept, for a request that is
 // sent again and for those who ask by its id.
 type query struct {
-	id      string
-	request string // id that the client gave
-	sql     string
-	session *session
-	cancel  context.CancelFunc
-	began   time.Time
-	done    chan struct{}
-	answer  *answer // once done
-	err     *failure
-	fault   *Fault // what befalls the answer on its way
+	id       string
+	request  string // id that the client gave
+	sql      string
+	session  *session
+	cancel   context.CancelFunc
+	began    time.Time
+	done     chan struct{}
+	describe bool    // only the columns are asked for
+	answer   *answer // once done
+	err      *failure
+	fault    *Fault // what befalls the answer on its way
 }
 
 // request is POST /queries/v1/query-request.
@@ -57,6 +58,7 @@ func (s *Server) request(w http.ResponseWriter, r *http.Request, one *session) {
 		s.mu.Lock()
 		q.cancel, q.fault = cancel, fault
 		s.mu.Unlock()
+		q.describe = body.Describe
 		go s.run(ctx, q, body.Binds, body.Stage, count)
 	} else if fault := s.strike(body.SQL); fault != nil { // an answer can be lost again
 		s.mu.Lock()
@@ -131,10 +133,17 @@ func (s *Server) run(ctx context.Context, q *query, in map[string]binding, stage
 		q.err = fail(fault.Code, fault.State, "%s", fault.Message)
 		return
 	}
+	if verb := firstWord(q.sql); q.describe && verb != "SELECT" && verb != "WITH" {
+		q.err = syntax("this fake describes queries only, not %s.", verb)
+		return
+	}
 	a, err := s.perform(ctx, one, q, in, stage, count)
 	if err != nil {
 		q.err = failed(err)
 		return
+	}
+	if q.describe {
+		a.rows = [][]*string{}
 	}
 	q.answer = a
 }

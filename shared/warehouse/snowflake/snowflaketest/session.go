@@ -145,8 +145,13 @@ func (s *session) read(ctx context.Context) error {
 // write runs a statement that changes rows: alone in a transaction of its own, or
 // in the open one, which it leaves as it was where it fails. Where two
 // transactions of the engine meet, it is run again on what the other one left.
-func (s *session) write(ctx context.Context, do func(ctx context.Context) error) error {
+func (s *session) write(ctx context.Context, do func(ctx context.Context) error) (err error) {
 	const tries = 20
+	defer func() {
+		if err != nil && !s.open {
+			s.release() // not before the last try
+		}
+	}()
 	for try := 1; ; try++ {
 		err := s.tryWrite(ctx, do)
 		if err == nil || try == tries || !conflict(err) {
@@ -177,9 +182,6 @@ func (s *session) tryWrite(ctx context.Context, do func(ctx context.Context) err
 	if !s.open || len(s.journal) == 0 {
 		s.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		s.begun = false
-		if !s.open {
-			s.release()
-		}
 		return err
 	}
 	if back := s.again(context.WithoutCancel(ctx)); back != nil {
