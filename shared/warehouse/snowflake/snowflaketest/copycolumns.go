@@ -47,7 +47,7 @@ func (c *copying) direct(types map[string]string) error {
 		field := func(name string) string { return "SF_LOOK(SF_DOC, " + literal("/"+name) + ")" }
 		from := field(decode(col))
 		if c.match == "CASE_INSENSITIVE" {
-			from = fmt.Sprintf("(list_extract(list_transform(list_filter(json_keys(SF_DOC), k -> lower(k) = lower(%s)), k -> SF_DOC -> ('/' || k)), 1))", literal(decode(col)))
+			from = fmt.Sprintf("(list_extract(list_transform(list_filter(json_keys(SF_DOC), lambda k: lower(k) = lower(%s)), lambda k: SF_LOOK(SF_DOC, '/' || k)), 1))", literal(decode(col)))
 		}
 		if types[col] != "JSON" {
 			from = "CAST(SF_TEXT(" + from + ", '') AS " + types[col] + ")"

@@ -194,3 +194,53 @@ func TestMergeRefusesToChoose(t *testing.T) {
 	c.affected(res, 3)
 	c.want(c.rows(c.db, `SELECT "id", "v" FROM "t" ORDER BY 1`), "id|v", "1|new", "2|b", "3|c")
 }
+
+func TestATransactionAbortedByAnError(t *testing.T) {
+	c := start(t, snowflaketest.Options{})
+	conn := c.conn()
+	c.exec(conn, `CREATE TABLE T (A INT)`)
+	c.exec(conn, `ALTER SESSION SET TRANSACTION_ABORT_ON_ERROR = TRUE`)
+	tx, err := conn.BeginTx(c.ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.exec(tx, `INSERT INTO T VALUES (1)`)
+	c.fails(tx, 904, "42000", `INSERT INTO T SELECT NOTHING`)
+	c.fails(tx, 611, "25P02", `INSERT INTO T VALUES (2)`)
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	c.exec(conn, `INSERT INTO T VALUES (3)`)
+	c.want(c.rows(conn, `SELECT A FROM T`), "A", "3")
+}
+
+func TestFunctionsThatDiffer(t *testing.T) {
+	c := start(t, snowflaketest.Options{})
+	conn := c.conn()
+	const at = `TO_TIMESTAMP_NTZ('2026-01-02 03:04:05.678901')`
+	c.want(c.rows(conn, `SELECT GREATEST(1, NULL) AS A, LEAST(2, 1, 3) AS B, IFF(1 > 2, 'y', 'n') AS C, EQUAL_NULL(NULL, NULL) AS D, `+at+`::VARCHAR AS E, TRY_TO_NUMBER('x', 9, 2) AS F, TO_NUMBER('1.255', 9, 2) AS G, MD5('a') AS H`),
+		"A|B|C|D|E|F|G|H", "<nil>|1|n|1|2026-01-02 03:04:05.678|<nil>|1.26|0cc175b9c0f1b6a831c399e269772661")
+	c.exec(conn, `ALTER SESSION SET TIMESTAMP_NTZ_OUTPUT_FORMAT = 'YYYY-MM-DD HH24:MI:SS.FF6' JSON_INDENT = 0`)
+	c.want(c.rows(conn, `SELECT CAST(`+at+` AS VARCHAR) AS E, PARSE_JSON('{"a": [1]}') AS J, 'a\'b\\n' AS S, $$it's$$ AS D -- a comment
+ /* and one */`), "E|J|S|D", `2026-01-02 03:04:05.678901|{"a":[1]}|a'b\n|it's`)
+}
+
+func TestReadsSeeWhatOthersCommit(t *testing.T) {
+	c := start(t, snowflaketest.Options{})
+	c.exec(c.db, `CREATE TABLE T (A INT)`)
+	c.exec(c.db, `CREATE TABLE U (A INT)`)
+	tx, err := c.conn().BeginTx(c.ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.want(c.rows(tx, `SELECT COUNT(*) FROM T`), "COUNT(*)", "0")
+	c.exec(c.db, `INSERT INTO T VALUES (1)`)
+	c.want(c.rows(tx, `SELECT COUNT(*) FROM T`), "COUNT(*)", "1")
+	c.exec(tx, `INSERT INTO U VALUES (1)`)
+	c.exec(c.db, `UPDATE T SET A = 2`)
+	c.affected(c.exec(tx, `UPDATE T SET A = 3 WHERE A = 2`), 1)
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	c.want(c.rows(c.db, `SELECT A FROM T UNION ALL SELECT A FROM U ORDER BY A`), "A", "1", "3")
+}

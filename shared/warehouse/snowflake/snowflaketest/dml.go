@@ -93,6 +93,9 @@ func (s *session) doInsert(ctx context.Context, st statement) (*answer, error) {
 
 func (s *session) doUpdate(ctx context.Context, st statement) (*answer, error) {
 	t, next, err := s.tableAt(st.toks, 1)
+	if err == nil {
+		err = s.assigned(ctx, st, t, find(st.toks, next, "SET"))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -165,6 +168,12 @@ func (s *session) doTruncate(ctx context.Context, st statement) (*answer, error)
 		_, err := s.conn.ExecContext(ctx, "DELETE FROM "+s.place(t))
 		return err
 	})
+	switch {
+	case err == nil && s.open:
+		s.after = append(s.after, func() { s.srv.history.forget(t) })
+	case err == nil:
+		s.srv.history.forget(t)
+	}
 	return done(typeDDL, "Statement executed successfully."), err
 }
 
@@ -200,7 +209,7 @@ func parseMerge(toks []token) (m merge, err error) {
 		}
 		m.clauses = append(m.clauses, c)
 		when = find(toks, then, "WHEN")
-		for when >= 0 && when+1 < len(toks) && !toks[when+1].is("MATCHED") && !toks[when+1].is("NOT") {
+		for when >= 0 && !words(toks[when+1:], "MATCHED") && !words(toks[when+1:], "NOT", "MATCHED") {
 			when = find(toks, when+1, "WHEN") // of a CASE
 		}
 	}

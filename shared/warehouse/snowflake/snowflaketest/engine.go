@@ -13,7 +13,7 @@ import (
 // Snowflake has and DuckDB lacks or computes otherwise.
 func openEngine() (*sql.DB, error) {
 	c, err := duckdb.NewConnector("", func(e driver.ExecerContext) error {
-		for _, q := range []string{"SET TimeZone = 'UTC'", "SET memory_limit = '1GiB'", "SET threads = 2"} {
+		for _, q := range []string{"SET TimeZone = 'UTC'", "SET memory_limit = '1GiB'", "SET threads = 1"} {
 			if _, err := e.ExecContext(context.Background(), q, nil); err != nil {
 				return err
 			}

@@ -2,6 +2,8 @@ package snowflaketest_test
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"database/sql"
 	"errors"
 	"strings"
@@ -155,12 +157,33 @@ func TestLogin(t *testing.T) {
 	c.want(c.rows(db, `SELECT CURRENT_DATABASE() AS D, CURRENT_SCHEMA() AS S`), "D|S", "RAW|PUBLIC")
 }
 
+func TestKeyPairLogin(t *testing.T) {
+	right, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong, _ := rsa.GenerateKey(rand.Reader, 2048)
+	c := start(t, snowflaketest.Options{PublicKey: &right.PublicKey})
+	for key, passes := range map[*rsa.PrivateKey]bool{right: true, wrong: false} {
+		cfg := c.srv.Config()
+		cfg.Authenticator, cfg.PrivateKey, cfg.Password = gosnowflake.AuthTypeJwt, key, ""
+		db := sql.OpenDB(gosnowflake.NewConnector(gosnowflake.SnowflakeDriver{}, *cfg))
+		err := db.PingContext(c.ctx)
+		var e *gosnowflake.SnowflakeError
+		if passes && err != nil || !passes && (!errors.As(err, &e) || e.Number != 390144) {
+			t.Errorf("the right key: %v: got %v", passes, err)
+		}
+		db.Close()
+	}
+}
+
 func TestVariantsAreNotTexts(t *testing.T) {
 	c := start(t, snowflaketest.Options{})
 	conn := c.conn()
 	c.exec(conn, `CREATE TABLE T (ID INT, V VARIANT)`)
 	c.fails(conn, 2023, "22000", `INSERT INTO T (ID, V) VALUES (?, ?)`, 1, `{"a":1}`)
 	c.fails(conn, 2014, "22000", `INSERT INTO T (ID, V) VALUES (?, PARSE_JSON(?))`, 1, `{"a":1}`)
+	c.fails(conn, 2023, "22000", `UPDATE T SET ID = 1, V = ? WHERE ID = 2`, `{}`)
 	c.fails(conn, 100069, "22P02", `INSERT INTO T SELECT 1, PARSE_JSON(?)`, `{"a":1,"a":2}`)
 	c.exec(conn, `INSERT INTO T SELECT 1, PARSE_JSON(?)`, `{"z": {"B c": [1, "two"]}, "n": 12345678901234567890.50}`)
 	c.exec(conn, `INSERT INTO T (ID) VALUES (2)`)
@@ -196,4 +219,15 @@ func TestObjects(t *testing.T) {
 	c.want(c.rows(c.conn(), `SELECT COUNT(*) FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 's'`), "COUNT(*)", "3")
 	c.exec(conn, `DROP TABLE "s"."t"`)
 	c.exec(conn, `DROP TABLE IF EXISTS "s"."t"`)
+}
+
+func TestDescribeOnly(t *testing.T) {
+	c := start(t, snowflaketest.Options{})
+	conn := c.conn()
+	ctx := gosnowflake.WithDescribeOnly(c.ctx)
+	c.want(c.rows(queryAs{conn, ctx}, `SELECT 1 AS A, 'x' AS B`), "A|B")
+	if _, err := conn.ExecContext(ctx, `CREATE TABLE T (A INT)`); err == nil {
+		t.Error("a statement was done that was only to be described")
+	}
+	c.fails(conn, 2003, "02000", `DESCRIBE TABLE T`)
 }

@@ -50,14 +50,60 @@ func (s *session) fits(ctx context.Context, st statement, t table, next int) err
 	}
 	for i, c := range all {
 		if i < len(a.cols) && types[c] == "JSON" && a.cols[i].Type == "text" {
-			return fail("002023", "22000", "SQL compilation error:\nExpression type does not match column data type, expecting VARIANT but got VARCHAR(16777216) for column %s", decode(c))
+			return notVariant(c)
 		}
 	}
 	return nil
 }
 
-// columns is a table's columns, in order, and the engine's types of them.
+// assigned refuses a text that UPDATE gives to a VARIANT column.
+func (s *session) assigned(ctx context.Context, st statement, t table, set int) error {
+	types, _, err := s.columns(ctx, t)
+	if err != nil || set < 0 {
+		return err
+	}
+	end := len(st.toks)
+	for _, w := range []string{"FROM", "WHERE"} {
+		if at := find(st.toks, set, w); at >= 0 {
+			end = min(end, at)
+		}
+	}
+	for _, item := range split(st.toks[set+1 : end]) {
+		eq := find(item, 0, "=")
+		if eq < 1 || eq != len(item)-2 || types[spell(item[eq-1])] != "JSON" {
+			continue
+		}
+		x := item[eq+1]
+		value := x.kind == bind && x.bind < len(st.binds.types) && st.binds.types[x.bind] == "TEXT" && st.binds.rows[0][x.bind] != nil
+		if value || x.kind == text {
+			return notVariant(spell(item[eq-1]))
+		}
+	}
+	return nil
+}
+
+func notVariant(column string) *failure {
+	return fail("002023", "22000", "SQL compilation error:\nExpression type does not match column data type, expecting VARIANT but got VARCHAR(16777216) for column %s", decode(column))
+}
+
+// columnList is a table's columns, in order, and the engine's types of them.
+type columnList struct {
+	types map[string]string
+	all   []string
+}
+
+// columns is the columns of a table, looked up once until the next DDL.
 func (s *session) columns(ctx context.Context, t table) (types map[string]string, all []string, err error) {
+	type key struct{ columns table }
+	if c, known := s.srv.tables.Load(key{t}); known && !s.temps[t] {
+		list := c.(columnList)
+		return list.types, list.all, nil
+	}
+	defer func() {
+		if err == nil && !s.temps[t] {
+			s.srv.tables.Store(key{t}, columnList{types, all})
+		}
+	}()
 	db, schema := t.db, t.schema
 	if s.temps[t] {
 		db, schema = "temp", "main"

@@ -155,3 +155,15 @@ func TestStatementTimeoutAndCancel(t *testing.T) {
 		t.Errorf("the cancel took %s", took)
 	}
 }
+
+func TestATransactionWhoseClientIsGoneEnds(t *testing.T) {
+	c := start(t, snowflaketest.Options{Idle: 300 * time.Millisecond})
+	c.exec(c.db, `CREATE TABLE T (A INT)`)
+	gone, other := c.conn(), c.conn()
+	c.exec(gone, `BEGIN`)
+	c.exec(gone, `INSERT INTO T VALUES (1)`)
+	c.exec(gone, `DELETE FROM T WHERE A = 0`)
+	c.affected(c.exec(other, `UPDATE T SET A = 2`), 0)
+	c.exec(gone, `COMMIT`) // of nothing
+	c.want(c.rows(other, `SELECT COUNT(*) FROM T`), "COUNT(*)", "0")
+}

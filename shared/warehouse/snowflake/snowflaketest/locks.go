@@ -16,10 +16,11 @@ type locks struct {
 	held    map[table]*session
 	waiting map[*session]table
 	freed   chan struct{} // closed and made anew at each release
+	idle    time.Duration // that an owner may do nothing while others wait
 }
 
-func newLocks() *locks {
-	return &locks{held: map[table]*session{}, waiting: map[*session]table{}, freed: make(chan struct{})}
+func newLocks(idle time.Duration) *locks {
+	return &locks{idle: idle, held: map[table]*session{}, waiting: map[*session]table{}, freed: make(chan struct{})}
 }
 
 // take waits for the table's lock; fresh says that the session did not have it.
@@ -43,6 +44,8 @@ func (l *locks) take(ctx context.Context, s *session, t table, timeout time.Dura
 		l.mu.Unlock()
 		select {
 		case <-freed:
+		case <-time.After(owner.patience(l.idle)):
+			owner.abandon(l.idle)
 		case <-timer.C:
 			err = lockFailed(t, "it was held longer than LOCK_TIMEOUT")
 		case <-ctx.Done():

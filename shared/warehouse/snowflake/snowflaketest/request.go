@@ -13,15 +13,17 @@ import (
 // query is a statement that was sent: its answer is kept, for a request that is
 // sent again and for those who ask by its id.
 type query struct {
-	id      string
-	sql     string
-	session *session
-	cancel  context.CancelFunc
-	began   time.Time
-	done    chan struct{}
-	answer  *answer // once done
-	err     *failure
-	fault   *Fault // what befalls the answer on its way
+	id       string
+	request  string // id that the client gave
+	sql      string
+	session  *session
+	cancel   context.CancelFunc
+	began    time.Time
+	done     chan struct{}
+	describe bool    // only the columns are asked for
+	answer   *answer // once done
+	err      *failure
+	fault    *Fault // what befalls the answer on its way
 }
 
 // request is POST /queries/v1/query-request.
@@ -48,16 +50,20 @@ func (s *Server) request(w http.ResponseWriter, r *http.Request, one *session) {
 			return
 		}
 		q = s.start(one, id, body.SQL)
-		q.fault = fault
 		count := 1
 		if n, ok := body.Params["MULTI_STATEMENT_COUNT"]; ok {
 			count, _ = strconv.Atoi(fmt.Sprint(n))
 		}
 		ctx, cancel := context.WithCancel(s.base)
-		q.cancel = cancel
+		s.mu.Lock()
+		q.cancel, q.fault = cancel, fault
+		s.mu.Unlock()
+		q.describe = body.Describe
 		go s.run(ctx, q, body.Binds, body.Stage, count)
 	} else if fault := s.strike(body.SQL); fault != nil { // an answer can be lost again
+		s.mu.Lock()
 		q.fault = fault
+		s.mu.Unlock()
 	}
 	if body.Async {
 		s.pending(w, q, "333334")
@@ -76,36 +82,68 @@ func (s *Server) start(one *session, request, sql string) *query {
 	if request != "" {
 		s.requests[request] = q
 	}
+	s.forget(q, request)
 	s.log = append(s.log, sql)
 	return q
+}
+
+// forget lets go of the oldest answers, so that a long test does not hold them all.
+func (s *Server) forget(q *query, request string) {
+	const most = 500
+	q.request = request
+	s.order = append(s.order, q)
+	if len(s.order) <= most {
+		return
+	}
+	old := s.order[0]
+	select {
+	case <-old.done:
+		s.order = s.order[1:]
+		delete(s.queries, old.id)
+		delete(s.requests, old.request)
+	default: // it still runs: next time
+	}
 }
 
 // run executes what was sent, in its turn.
 func (s *Server) run(ctx context.Context, q *query, in map[string]binding, stage string, count int) {
 	defer close(q.done)
 	defer q.cancel()
-	if q.fault != nil && q.fault.Delay > 0 {
+	s.mu.Lock()
+	fault := q.fault
+	s.mu.Unlock()
+	if fault != nil && fault.Delay > 0 {
 		select {
-		case <-time.After(q.fault.Delay):
+		case <-time.After(fault.Delay):
 		case <-ctx.Done():
 		}
 	}
 	one := q.session
 	one.mu.Lock()
 	defer one.mu.Unlock()
-	defer func() { one.last = q.id }()
+	defer func() {
+		one.last = q.id
+		one.busy.Store(time.Now().UnixNano())
+	}()
 	if err := ctx.Err(); err != nil {
 		q.err = failed(err)
 		return
 	}
-	if q.fault != nil && q.fault.Kind == Refuse {
-		q.err = fail(q.fault.Code, q.fault.State, "%s", q.fault.Message)
+	if fault != nil && fault.Kind == Refuse {
+		q.err = fail(fault.Code, fault.State, "%s", fault.Message)
+		return
+	}
+	if verb := firstWord(q.sql); q.describe && verb != "SELECT" && verb != "WITH" {
+		q.err = syntax("this fake describes queries only, not %s.", verb)
 		return
 	}
 	a, err := s.perform(ctx, one, q, in, stage, count)
 	if err != nil {
 		q.err = failed(err)
 		return
+	}
+	if q.describe {
+		a.rows = [][]*string{}
 	}
 	q.answer = a
 }
@@ -230,11 +268,10 @@ func (s *Server) abort(w http.ResponseWriter, r *http.Request, _ *session) {
 	}
 	json.NewDecoder(r.Body).Decode(&body)
 	s.mu.Lock()
-	q := s.requests[body.Request]
-	s.mu.Unlock()
-	if q != nil {
-		q.cancel()
+	if q := s.requests[body.Request]; q != nil {
+		defer q.cancel()
 	}
+	s.mu.Unlock()
 	reply(w, map[string]any{})
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,7 +17,8 @@ type session struct {
 	id   int64
 	conn *sql.Conn
 
-	mu sync.Mutex // one statement at a time
+	mu   sync.Mutex   // one statement at a time
+	busy atomic.Int64 // when the last statement ended, in Unix nanoseconds
 
 	db, schema string            // engine names in use
 	params     map[string]string // session parameters, upper-case names
@@ -143,8 +145,13 @@ func (s *session) read(ctx context.Context) error {
 // write runs a statement that changes rows: alone in a transaction of its own, or
 // in the open one, which it leaves as it was where it fails. Where two
 // transactions of the engine meet, it is run again on what the other one left.
-func (s *session) write(ctx context.Context, do func(ctx context.Context) error) error {
+func (s *session) write(ctx context.Context, do func(ctx context.Context) error) (err error) {
 	const tries = 20
+	defer func() {
+		if err != nil && !s.open {
+			s.release() // not before the last try
+		}
+	}()
 	for try := 1; ; try++ {
 		err := s.tryWrite(ctx, do)
 		if err == nil || try == tries || !conflict(err) {
@@ -175,9 +182,6 @@ func (s *session) tryWrite(ctx context.Context, do func(ctx context.Context) err
 	if !s.open || len(s.journal) == 0 {
 		s.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		s.begun = false
-		if !s.open {
-			s.release()
-		}
 		return err
 	}
 	if back := s.again(context.WithoutCancel(ctx)); back != nil {
@@ -248,6 +252,23 @@ func (s *session) lock(ctx context.Context, t table) error {
 		s.stale = true // others may have written the table meanwhile
 	}
 	return err
+}
+
+// patience is how long a waiter leaves the session alone.
+func (s *session) patience(idle time.Duration) time.Duration {
+	return max(time.Until(time.Unix(0, s.busy.Load()).Add(idle)), 10*time.Millisecond)
+}
+
+// abandon rolls the open transaction back where the session has done nothing for
+// that long. Its client is not told: its next statement is on its own.
+func (s *session) abandon(idle time.Duration) {
+	if !s.mu.TryLock() {
+		return // a statement is running
+	}
+	defer s.mu.Unlock()
+	if time.Since(time.Unix(0, s.busy.Load())) >= idle {
+		s.end(context.Background(), false)
+	}
 }
 
 // close ends the session; what is open is rolled back.

@@ -177,3 +177,18 @@ func TestManyBindsGoThroughAStage(t *testing.T) {
 		c.want(c.rows(conn, `SELECT COUNT(*), MAX(ID) AS M FROM T WHERE NAME LIKE 'name, "%"'`), "COUNT(*)|M", fmt.Sprintf("%d|%d", n, n-1))
 	}
 }
+
+func TestCopyByNameAndWhole(t *testing.T) {
+	c := start(t, snowflaketest.Options{})
+	conn, dir := c.conn(), t.TempDir()
+	c.exec(conn, `CREATE STAGE S FILE_FORMAT = (TYPE = JSON)`)
+	c.rows(conn, `PUT file://`+file(t, dir, "x.json", `{"Id":"7","v":{"b":1}}`)+` @S`)
+	c.exec(conn, `CREATE TABLE T (ID INT, "v" VARIANT, OTHER VARCHAR)`)
+	c.rows(conn, `COPY INTO T FROM @S MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE`)
+	c.exec(conn, `CREATE TABLE W (DOC VARIANT)`)
+	c.rows(conn, `COPY INTO W FROM @S`)
+	c.want(c.rows(conn, `SELECT ID, "v":b::VARCHAR AS B, OTHER FROM T UNION ALL SELECT 8, DOC:Id::VARCHAR, NULL FROM W UNION ALL SELECT 9, DOC['Id']::VARCHAR, NULL FROM W ORDER BY 1`), "ID|B|OTHER", "7|1|<nil>", "8|7|<nil>", "9|7|<nil>")
+	c.fails(conn, 1006, "42000", `COPY INTO W FROM @S FORCED = TRUE`)
+	c.fails(conn, 2018, "22000", `COPY INTO T FROM @S FORCE = TRUE`)
+	c.fails(conn, 2003, "02000", `COPY INTO T FROM @NONE`)
+}

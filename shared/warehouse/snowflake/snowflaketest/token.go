@@ -26,7 +26,8 @@ const (
 type token struct {
 	kind kind
 	text string
-	bind int // number of a ?, from 0 on
+	orig string // of a word: as it was written
+	bind int    // number of a ?, from 0 on
 }
 
 // is reports whether the token is this keyword or operator.
@@ -68,7 +69,7 @@ func lex(sql string) []token {
 			out, i = append(out, token{kind: stageRef, text: rest[:n]}), i+n
 		case c == '_' || c == '$' || unicode.IsLetter(c):
 			n := run(rest, func(r rune) bool { return r == '_' || r == '$' || unicode.IsLetter(r) || unicode.IsDigit(r) })
-			out, i = append(out, token{kind: word, text: strings.ToUpper(rest[:n])}), i+n
+			out, i = append(out, token{kind: word, text: strings.ToUpper(rest[:n]), orig: rest[:n]}), i+n
 		case unicode.IsDigit(c) || c == '.' && len(rest) > 1 && rest[1] >= '0' && rest[1] <= '9':
 			n := numberAt(rest)
 			out, i = append(out, token{kind: number, text: rest[:n]}), i+n

@@ -224,7 +224,7 @@ func (s *session) look(in []token, i int, out []token) ([]token, int) {
 	key, n := "", 0
 	switch {
 	case in[i].is(":") && in[i+1].kind == word:
-		key, n = strings.ToLower(in[i+1].text), 2
+		key, n = in[i+1].orig, 2
 	case in[i].is(":") && in[i+1].kind == quoted:
 		key, n = in[i+1].text, 2
 	case in[i].is("[") && i+2 < len(in) && in[i+2].is("]") && (in[i+1].kind == text || in[i+1].kind == number):
@@ -240,7 +240,7 @@ func (s *session) look(in []token, i int, out []token) ([]token, int) {
 			break
 		}
 		if key = in[i+n+1].text; in[i+n+1].kind == word {
-			key = strings.ToLower(key)
+			key = in[i+n+1].orig
 		}
 		n += 2
 	}
