@@ -227,6 +227,16 @@ func TestArrivalEvent(t *testing.T) {
 	}
 }
 
+func TestPush(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
+	m := Message{Topic: TopicSlices, Key: "k", Data: []byte{0, 255}, ID: "12", NotBefore: at}
+	events, err := Decode(Push(m))
+	m.Attributes = map[string]string{AttributeNotBefore: at.Format(time.RFC3339Nano)}
+	if err != nil || len(events) != 1 || !reflect.DeepEqual(*events[0].Message, m) {
+		t.Errorf("got %s, %v; want %s", show(events), err, show(m))
+	}
+}
+
 func TestMessageEvent(t *testing.T) {
 	m := Message{Topic: TopicLoaded, Key: "oci.cost", Attributes: map[string]string{"a": "b"}, Data: []byte{0, 255, '"'}, ID: "12"}
 	events, err := Decode(MessageEvent(m, "acme", "sub", time.Now()))

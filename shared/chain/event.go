@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"maps"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -111,6 +112,20 @@ func MessageEvent(m Message, project, subscription string, at time.Time) []byte 
 			Message:      letter{Data: m.Data, Attributes: m.Attributes, ID: m.ID, Key: m.Key, Published: at.Format(time.RFC3339Nano)},
 		},
 	})
+}
+
+// Push is the event of a message in the bytes that a push subscription delivers
+// without Eventarc. It names no project, and the topic in the subscription's place.
+func Push(m Message) []byte {
+	l := letter{Data: m.Data, Attributes: maps.Clone(m.Attributes), ID: m.ID, Key: m.Key}
+	if !m.NotBefore.IsZero() {
+		if l.Attributes == nil {
+			l.Attributes = map[string]string{}
+		}
+		l.Attributes[AttributeNotBefore] = m.NotBefore.UTC().Format(time.RFC3339Nano)
+	}
+	b, _ := json.Marshal(push{Subscription: m.Topic, Message: l}, jsontext.AllowInvalidUTF8(true), json.Deterministic(true)) // as encode
+	return b
 }
 
 // encode cannot fail: the structs are plain, and bytes that are not UTF-8 are

@@ -228,16 +228,18 @@ func (n *Node) sum(ctx context.Context, d chain.Delivery, ended []Ended) Answer 
 	for i, e := range ended {
 		a.Again = a.Again || e.again
 		if e.err != nil {
-			ended[i].Error = e.err.Error()
+			if d.Direct { // who may deliver events is not who may read logs
+				ended[i].Error = e.err.Error()
+			}
 			errs = append(errs, e.err)
 		}
 	}
 	if a.Err = errors.Join(errs...); a.Err != nil {
-		level := slog.LevelError
-		if a.Again {
+		level, kind := slog.LevelError, fault.Of(a.Err)
+		if a.Again && (kind == fault.Transient || kind == fault.Limited) { // anything else needs a person
 			level = slog.LevelWarn
 		}
-		n.o.Log.Log(ctx, level, "event "+a.Outcome(), "function", n.o.Function, "events", len(ended), "tries", d.Tries, "kind", fault.Of(a.Err).Error(), "error", a.Err)
+		n.o.Log.Log(ctx, level, "event "+a.Outcome(), "function", n.o.Function, "events", len(ended), "tries", d.Tries, "kind", kind.Error(), "error", a.Err)
 	}
 	return a
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"cloud.google.com/go/auth"
 	"cloud.google.com/go/auth/credentials"
 	"cloud.google.com/go/pubsub/v2"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -73,9 +74,13 @@ func (n *Node) openChain(ctx context.Context, place string, lookup env.Lookup) (
 }
 
 func openPubSub(ctx context.Context, project string, lookup env.Lookup) (Chain, error) {
-	options, err := GoogleOptions(lookup)
+	creds, err := GoogleIdentity(lookup)
 	if err != nil {
 		return nil, err
+	}
+	var options []option.ClientOption
+	if creds != nil {
+		options = append(options, option.WithAuthCredentials(creds))
 	}
 	client, err := pubsub.NewClient(ctx, project, options...)
 	if err != nil {
@@ -84,9 +89,9 @@ func openPubSub(ctx context.Context, project string, lookup env.Lookup) (Chain, 
 	return closing{pubsubchain.New(client), client}, nil
 }
 
-// GoogleOptions is how clients of Google's services are made: with the credentials of
-// [GoogleCredentials], where it is set, else with the default ones.
-func GoogleOptions(lookup env.Lookup) ([]option.ClientOption, error) {
+// GoogleIdentity is the identity of [GoogleCredentials]; nil where it is not set, and
+// the default one is to be used.
+func GoogleIdentity(lookup env.Lookup) (*auth.Credentials, error) {
 	text, _ := lookup(GoogleCredentials)
 	if text == "" {
 		return nil, nil
@@ -96,7 +101,7 @@ func GoogleOptions(lookup env.Lookup) ([]option.ClientOption, error) {
 	if err != nil { // which may quote it
 		return nil, fault.New(fault.Invalid, "%s is no credential file of Google's: take output aws_credential_file of infra/gcp", GoogleCredentials)
 	}
-	return []option.ClientOption{option.WithAuthCredentials(creds)}, nil
+	return creds, nil
 }
 
 // closing closes the chain and then its client.

@@ -48,8 +48,8 @@ func framework(t *testing.T, w *nodetest.World, function string) string {
 	return ""
 }
 
-// post sends an event and returns status and body of the answer.
-func post(t *testing.T, url string, body []byte, headers ...string) (int, string) {
+// deliver sends an event and returns status and body of the answer.
+func deliver(t *testing.T, url string, body []byte, headers ...string) (int, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
@@ -85,7 +85,7 @@ func TestUnderTheFramework(t *testing.T) {
 	w := nodetest.New(t)
 	items, load := framework(t, w, "items"), framework(t, w, "load")
 
-	status, body := post(t, items, nil, "X-CloudScheduler", "true", "X-CloudScheduler-ScheduleTime", "2025-01-05T02:00:00Z",
+	status, body := deliver(t, items, nil, "X-CloudScheduler", "true", "X-CloudScheduler-ScheduleTime", "2025-01-05T02:00:00Z",
 		"traceparent", "00-105445aa7843bc8bf206b12000100000-0000000000000001-01")
 	expect(t, "tick", status, body, 200, `"ticked"`)
 	slices := w.Sent(chain.TopicSlices)
@@ -99,9 +99,9 @@ func TestUnderTheFramework(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	status, body = post(t, items, pushed, "Content-Type", "application/json", "X-Cloud-Trace-Context", "205445aa7843bc8bf206b12000100000/26;o=1")
+	status, body = deliver(t, items, pushed, "Content-Type", "application/json", "X-Cloud-Trace-Context", "205445aa7843bc8bf206b12000100000/26;o=1")
 	expect(t, "slice", status, body, 200, `"staged"`)
-	status, body = post(t, items, chain.MessageEvent(slices[0], "acme", "s", time.Now()), "Content-Type", "application/cloudevents+json")
+	status, body = deliver(t, items, chain.MessageEvent(slices[0], "acme", "s", time.Now()), "Content-Type", "application/cloudevents+json")
 	expect(t, "slice through Eventarc, a second time, which announces the manifest again", status, body, 200, `"staged"`)
 
 	// The manifest, in binary mode; then its repetition, structured.
@@ -110,10 +110,10 @@ func TestUnderTheFramework(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	status, body = post(t, load, object, "Content-Type", "application/json", "ce-specversion", "1.0", "ce-id", "7a1b2c3d-unique", "ce-time", "2025-01-05T02:00:02Z",
+	status, body = deliver(t, load, object, "Content-Type", "application/json", "ce-specversion", "1.0", "ce-id", "7a1b2c3d-unique", "ce-time", "2025-01-05T02:00:02Z",
 		"ce-type", "google.cloud.storage.object.v1.finalized", "ce-source", "//storage.googleapis.com/projects/_/buckets/"+nodetest.Bucket, "ce-subject", "objects/"+key)
 	expect(t, "arrival", status, body, 200, `"loaded"`)
-	status, body = post(t, load, chain.ArrivalEvent(nodetest.Bucket, key, generation, time.Now()), "Content-Type", "application/cloudevents+json")
+	status, body = deliver(t, load, chain.ArrivalEvent(nodetest.Bucket, key, generation, time.Now()), "Content-Type", "application/cloudevents+json")
 	expect(t, "arrival again", status, body, 200, `"loaded"`)
 	if n := w.Count(t, `SELECT count(*) FROM items.items`); n != 2 {
 		t.Errorf("%d rows", n)
@@ -137,7 +137,7 @@ func poisoned(t *testing.T, w *nodetest.World, load string) {
 		"nothing":                  ``,
 	} {
 		before := w.Count(t, `SELECT count(*) FROM millrace.runs WHERE step = 'event'`)
-		status, answer := post(t, load, []byte(body), "Content-Type", "application/json")
+		status, answer := deliver(t, load, []byte(body), "Content-Type", "application/json")
 		expect(t, name, status, answer, 200, `"poison"`)
 		if n := w.Count(t, `SELECT count(*) FROM millrace.runs WHERE step = 'event'`); n != before+1 {
 			t.Errorf("%s: %d runs say so", name, n-before)
@@ -152,7 +152,7 @@ func poisoned(t *testing.T, w *nodetest.World, load string) {
 	if kept != 3 { // of nothing, nothing is kept
 		t.Errorf("%d events were kept", kept)
 	}
-	if status, _ := post(t, load, bytes.Repeat([]byte("x"), 17<<20)); status != 200 {
+	if status, _ := deliver(t, load, bytes.Repeat([]byte("x"), 17<<20)); status != 200 {
 		t.Errorf("an event that is too big is answered %d: it would come again for ever", status)
 	}
 	resp, err := http.Get(load)
@@ -169,16 +169,19 @@ func poisoned(t *testing.T, w *nodetest.World, load string) {
 func again(t *testing.T, w *nodetest.World, items string) {
 	tick := []byte(`{"function":"items","tables":["items"],"from":"2025-01-01","purpose":"backfill","scheduled_time":"2025-01-06T02:00:00Z"}`)
 	w.Down = fault.New(fault.Transient, "the chain is away")
-	status, body := post(t, items, tick)
+	status, body := deliver(t, items, tick)
 	expect(t, "a tick while the chain is away", status, body, 503, `"again"`)
 	w.Down = nil
-	status, body = post(t, items, tick)
+	status, body = deliver(t, items, tick)
 	expect(t, "the same later", status, body, 200, `"ticked"`)
-	status, body = post(t, items, []byte(`{"function":"items","tables":["nothing"]}`))
+	status, body = deliver(t, items, []byte(`{"function":"items","tables":["nothing"]}`))
 	expect(t, "a tick for a table that is not there", status, body, 422, "nothing")
 
 	m := w.Sent(chain.TopicSlices)[1]
 	m.Attributes = map[string]string{"function": "items", chain.AttributeNotBefore: time.Now().Add(time.Minute).Format(time.RFC3339)}
-	status, body = post(t, items, chain.MessageEvent(m, "acme", "s", time.Now()))
-	expect(t, "a message that is not due", status, body, 429, "not due")
+	status, body = deliver(t, items, chain.MessageEvent(m, "acme", "s", time.Now()))
+	expect(t, "a message that is not due", status, body, 429, `"again"`)
+	if strings.Contains(body, "not due") {
+		t.Error("the reason is told to who delivers")
+	}
 }
