@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check bench protections package
+.PHONY: help demo build test live check bench protections package
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,6 +12,9 @@ build: ## compile the CLI to bin/millrace (needs Go and a C compiler)
 
 test: ## run all tests
 	go test ./...
+
+live: ## run the warehouse kit against an account, named by MILLRACE_LIVE_SNOWFLAKE
+	go test -count=1 -timeout 3h -run TestLive -v ./shared/warehouse/snowflake
 
 check: ## run exactly what CI runs
 	bash .ci/run

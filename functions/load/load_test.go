@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"gocloud.dev/blob/memblob"
+
 	"github.com/millrace-data/millrace/functions/load"
 	"github.com/millrace-data/millrace/shared/chain"
 	"github.com/millrace-data/millrace/shared/env"
@@ -14,6 +16,7 @@ import (
 	"github.com/millrace-data/millrace/shared/extract/extracttest"
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/record"
+	"github.com/millrace-data/millrace/shared/stage"
 	"github.com/millrace-data/millrace/shared/warehouse"
 )
 
@@ -70,6 +73,21 @@ func TestPartsAreIgnored(t *testing.T) {
 	out, err := load.Handle(t.Context(), m.Load, chain.ArrivalEvent("bucket", part, "1", june))
 	if err != nil || len(out) != 0 {
 		t.Errorf("got %+v, %v", out, err)
+	}
+}
+
+// A stage that is a folder of a bucket leaves what lies beside it alone: it may be
+// another stage.
+func TestBesideTheStage(t *testing.T) {
+	m, manifest := staged(t)
+	b := memblob.OpenBucket(nil)
+	defer b.Close()
+	m.Load.Stage = stage.New(b, stage.Options{Name: "bucket", Prefix: "raw/"})
+	for _, object := range []string{manifest, "raw2/" + manifest, "other/raw/" + manifest} {
+		out, err := load.Handle(t.Context(), m.Load, chain.ArrivalEvent("bucket", object, "1", june))
+		if err != nil || len(out) != 0 {
+			t.Errorf("%s: got %+v, %v", object, out, err)
+		}
 	}
 }
 

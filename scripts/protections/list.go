@@ -232,6 +232,26 @@ var protections = []protection{
 		"shared/stage/sweep.go",
 		`if named[key] {`,
 		`if _ = named; false {`}}},
+	{"stage: a folder has one manifest", stage, "TestMemory/of_many_writers", []edit{{
+		"shared/stage/stage.go",
+		`IfNotExist: once,`,
+		`IfNotExist: false && once,`}}},
+	{"stage: a refusal is not taken for absence", "./shared/stage/gcs", "TestKinds", []edit{{
+		"shared/stage/gcs/gcs.go",
+		`answer != nil && answer.Code == http.StatusForbidden && !limited(answer):`,
+		`false:`}}},
+	{"stage: Google's uploads are tried again", "./shared/stage/gcs", "TestFaultsThatPass", []edit{{
+		"shared/stage/gcs/gcs.go",
+		`storage.WithPolicy(storage.RetryAlways), `,
+		``}}},
+	{"stage: Amazon's uploads given up are taken back", "./shared/stage/s3", "TestAbortedUploadIsTakenBack", []edit{{
+		"shared/stage/s3/s3.go",
+		`c.APIOptions = append(c.APIOptions, takeBack)`,
+		`_ = takeBack`}}},
+	{"stage: what lies beside it in its bucket", "./functions/load", "TestBesideTheStage", []edit{{
+		"functions/load/load.go",
+		`if !ok || !stage.IsManifest(key) {`,
+		`if _ = ok; !stage.IsManifest(key) {`}}},
 
 	// The network and its secrets.
 	{"rest: a body that is cut is noticed", rest, "TestBodyCut", []edit{{

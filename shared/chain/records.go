@@ -20,6 +20,7 @@ type record struct {
 	S3        s3Detail `json:"s3"`
 
 	ID         string               `json:"messageId"` // SQS
+	Receipt    string               `json:"receiptHandle"`
 	Body       string               `json:"body"`
 	Attributes map[string]attribute `json:"messageAttributes"`
 	System     struct {

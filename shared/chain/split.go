@@ -17,6 +17,8 @@ type Delivery struct {
 	Err    error   // fault.Invalid, about those that could not
 	Raw    []byte  // all of it, to keep where Err is set
 	Batch  string  // the id by which SQS wants to hear that it failed; "" = the invocation fails
+	Queue  string  // ARN of that queue
+	Handle string  // by which the queue knows this delivery
 	Group  string  // of a FIFO queue: after one that failed, the later ones must wait
 	Tries  int     // deliveries so far, this one counted; 0 = unknown
 	Direct bool    // somebody waits for the answer, and only asked: it is no event that comes again
@@ -37,7 +39,7 @@ func Split(body []byte) []Delivery {
 		events, err := r.events(0)
 		out[i] = Delivery{Events: events, Err: err, Raw: body}
 		if r.source() == "aws:sqs" {
-			out[i].Raw, out[i].Batch, out[i].Group = []byte(r.Body), r.ID, r.System.Group
+			out[i].Raw, out[i].Batch, out[i].Queue, out[i].Handle, out[i].Group = []byte(r.Body), r.ID, r.ARN, r.Receipt, r.System.Group
 			out[i].Tries, _ = strconv.Atoi(text(r.System.Received))
 		}
 	}

@@ -18,8 +18,7 @@ const (
 	// reserve is kept free at the end of an invocation, for its answer.
 	reserve = 5 * time.Second
 	// patience is how long a message that is not due yet is waited with. One that is
-	// later still comes again; from SQS, which hides it for most of an hour then, it
-	// is handled early, which handlers bear: they ask for it again.
+	// later still comes again.
 	patience = 10 * time.Second
 )
 
@@ -107,7 +106,7 @@ func (n *Node) one(ctx context.Context, m *mill, d chain.Delivery, e chain.Event
 	case e.Tick != nil:
 		out, err = n.tick(ctx, m, e.Tick)
 	case e.Message != nil:
-		out, err = n.message(ctx, m, d, e.Message)
+		out, err = n.message(ctx, m, e.Message)
 	default:
 		out, err = n.arrival(ctx, m, e)
 	}
@@ -145,14 +144,14 @@ func (n *Node) tick(ctx context.Context, m *mill, t *chain.Tick) (Ended, error) 
 }
 
 // message reads the slice that a message names.
-func (n *Node) message(ctx context.Context, m *mill, d chain.Delivery, msg *chain.Message) (Ended, error) {
+func (n *Node) message(ctx context.Context, m *mill, msg *chain.Message) (Ended, error) {
 	if m.connector == nil {
 		return Ended{}, fault.New(fault.Invalid, "%s takes the arrival of objects, this is a message of topic %.50q: give it to the function it names", n.o.Function, msg.Topic)
 	}
 	if other := msg.Attributes["function"]; other != "" && other != n.o.Function {
 		return Ended{State: Ignored}, nil // a subscription without a filter
 	}
-	if time.Until(msg.NotBefore) > patience && d.Batch == "" {
+	if time.Until(msg.NotBefore) > patience {
 		return Ended{}, fault.LimitedUntil(msg.NotBefore, "the message is not due yet")
 	}
 	if err := wait(ctx, time.Until(msg.NotBefore)); err != nil {

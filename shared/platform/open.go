@@ -106,7 +106,7 @@ func (n *Node) environment(ctx context.Context) (env.Lookup, [sha256.Size]byte, 
 	if err := env.Load(list(plain), "MILLRACE", &life); err != nil {
 		return nil, digest, err
 	}
-	n.secrets.keep(life.Lifetime)
+	n.secrets.Keep(life.Lifetime)
 	lookup, err := env.Resolved(ctx, plain, n.secrets)
 	if err != nil {
 		return nil, digest, err

@@ -22,12 +22,12 @@ const Reference = "secret://"
 // Vault reads secrets and keeps each for a while, so that a rotation is seen
 // without a deployment and an event costs no request. It is safe for concurrent use.
 type Vault struct {
-	From env.Resolver
-	Now  func() time.Time
+	From     env.Resolver
+	Now      func() time.Time
+	Lifetime time.Duration // how long a secret is kept; see Keep
 
-	mu       sync.Mutex
-	lifetime time.Duration
-	kept     map[string]kept // by reference, without the member
+	mu   sync.Mutex
+	kept map[string]kept // by reference, without the member
 }
 
 type kept struct {
@@ -37,10 +37,11 @@ type kept struct {
 
 var _ env.Resolver = (*Vault)(nil)
 
-func (v *Vault) keep(lifetime time.Duration) {
+// Keep sets how long secrets are kept that are read from now on.
+func (v *Vault) Keep(lifetime time.Duration) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.lifetime = lifetime
+	v.Lifetime = lifetime
 }
 
 // Resolve implements env.Resolver. While the cloud's service does not answer, the
@@ -59,7 +60,7 @@ func (v *Vault) Resolve(ctx context.Context, ref string) (string, error) {
 		if err == nil {
 			k.value = value
 		}
-		k.until = v.Now().Add(v.lifetime)
+		k.until = v.Now().Add(v.Lifetime)
 		if v.kept == nil {
 			v.kept = map[string]kept{}
 		}

@@ -107,7 +107,7 @@ func (s *Store) taken(ctx context.Context, key string, data []byte, digest strin
 		return s.explain("read", key, err)
 	}
 	if !at.ModTime.Before(claimed) {
-		return fault.New(fault.Corrupt, "%s is there already with other rows: two workers wrote under one fence; run the function again, which takes a new one", s.where(key))
+		return fault.New(fault.Corrupt, "%s is there already with other rows: two workers wrote under one fence, or two warehouses share this stage; run the function again, which takes a new fence, and give each warehouse a stage of its own", s.where(key))
 	}
 	if err := s.Delete(ctx, key); err != nil {
 		return err

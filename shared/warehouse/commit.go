@@ -50,6 +50,7 @@ func (s *Staging) prepare(ctx context.Context) error {
 	if err := s.findNamed(ctx); err != nil || s.l.Table.Mode != record.History {
 		return err
 	}
+	s.made = append(s.made, versionsTable)
 	return run(ctx, s.conn, fmt.Sprintf("CREATE OR REPLACE TEMPORARY TABLE %s (%s)", quote(versionsTable), s.w.definitions(physical(s.l.Table))))
 }
 
@@ -147,12 +148,12 @@ func (s *Staging) write(ctx context.Context, tx *sql.Tx, checks []gate.Check, st
 			return err
 		}
 	}
-	for _, c := range checks {
-		_, err := tx.ExecContext(ctx, `INSERT INTO "millrace"."checks" ("function", "table_name", "slice", "fence", "rule", "observed", "expected", "verdict", "checked_at", "value") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			s.l.Slice.Function, s.l.Slice.Table, s.l.Slice.ID, s.l.Slice.Fence, c.Rule, c.Observed, c.Expected, string(c.Verdict), s.l.Now, nullText(c.Value))
-		if err != nil {
-			return fmt.Errorf("checks: %w", err)
-		}
+	rows := make([][]any, len(checks))
+	for i, c := range checks {
+		rows[i] = []any{s.l.Slice.Function, s.l.Slice.Table, s.l.Slice.ID, s.l.Slice.Fence, c.Rule, c.Observed, c.Expected, string(c.Verdict), s.l.Now, nullText(c.Value)}
+	}
+	if err := insertRows(ctx, tx, `"millrace"."checks"`, []string{"function", "table_name", "slice", "fence", "rule", "observed", "expected", "verdict", "checked_at", "value"}, rows); err != nil {
+		return fmt.Errorf("checks: %w", err)
 	}
 	s.point("in_tx_before_fence")
 	return s.close(ctx, tx, state, cause)

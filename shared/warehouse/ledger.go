@@ -3,6 +3,9 @@ package warehouse
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/millrace-data/millrace/shared/fault"
@@ -67,25 +70,71 @@ func (s *Slice) scan(row interface{ Scan(...any) error }) error {
 // Plan adds the slices that the ledger does not know, in state planned. Slices it
 // knows keep their row: what a live slice owes stays owed when a backfill asks
 // for the same window.
-func (w *Warehouse) Plan(ctx context.Context, slices []Slice) error {
-	if len(slices) == 0 {
+func (w *Warehouse) Plan(ctx context.Context, plan []Slice) error {
+	if len(plan) == 0 {
 		return nil
 	}
 	return w.short(ctx, "plan slices", func(tx *sql.Tx) error {
 		if err := w.queue(ctx, tx); err != nil {
 			return err
 		}
-		for _, s := range slices {
-			now := time.Now().UTC()
-			_, err := tx.ExecContext(ctx, `INSERT INTO `+slicesTable+` ("function", "table_name", "slice", "purpose", "source", "range_from", "range_to", "state", "fence", "attempt", "planned_at", "updated_at")
- SELECT ?, ?, ?, ?, ?, ?, ?, 'planned', 0, 0, ?, ? WHERE NOT EXISTS (SELECT 1 FROM `+slicesTable+bySlice+`)`,
-				s.Function, s.Table, s.ID, s.Purpose, nullText(s.Source), nullTime(s.From), nullTime(s.To), now, now, s.Function, s.Table, s.ID)
-			if err != nil {
-				return err
+		known, err := knownSlices(ctx, tx, plan)
+		if err != nil {
+			return err
+		}
+		now, rows := time.Now().UTC(), [][]any{}
+		for _, s := range plan {
+			if id := [3]string{s.Function, s.Table, s.ID}; !known[id] {
+				known[id] = true
+				rows = append(rows, []any{s.Function, s.Table, s.ID, s.Purpose, nullText(s.Source), nullTime(s.From), nullTime(s.To), Planned, 0, 0, now, now})
 			}
 		}
-		return nil
+		return insertRows(ctx, tx, slicesTable, []string{"function", "table_name", "slice", "purpose", "source", "range_from", "range_to", "state", "fence", "attempt", "planned_at", "updated_at"}, rows)
 	})
+}
+
+// knownSlices is the ids, with function and table, of the slices that the ledger
+// has of the tables at hand.
+func knownSlices(ctx context.Context, tx *sql.Tx, plan []Slice) (map[[3]string]bool, error) {
+	known, asked := map[[3]string]bool{}, map[[2]string]bool{}
+	for _, s := range plan {
+		if of := [2]string{s.Function, s.Table}; !asked[of] {
+			asked[of] = true
+			if err := addKnown(ctx, tx, known, of); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return known, nil
+}
+
+func addKnown(ctx context.Context, tx *sql.Tx, known map[[3]string]bool, of [2]string) error {
+	rows, err := tx.QueryContext(ctx, `SELECT "slice" FROM `+slicesTable+` WHERE "function" = ? AND "table_name" = ?`, of[0], of[1])
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		known[[3]string{of[0], of[1], id}] = true
+	}
+	return rows.Err()
+}
+
+// insertRows inserts few rows in as few statements as can be: each is a way to the
+// server and back while others wait.
+func insertRows(ctx context.Context, on execer, table string, cols []string, rows [][]any) error {
+	one := "(" + strings.TrimSuffix(strings.Repeat("?, ", len(cols)), ", ") + ")"
+	for some := range slices.Chunk(rows, 200) {
+		_, err := on.ExecContext(ctx, fmt.Sprintf("INSERT INTO %s (%s) VALUES %s", table, strings.Join(quoteAll(cols), ", "), strings.TrimSuffix(strings.Repeat(one+", ", len(some)), ", ")), join(some...)...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Slices returns the ledger rows of a function, or of one of its tables, oldest

@@ -36,6 +36,7 @@ func (s *Staging) Quarantine(ctx context.Context, rules []gate.Rule) (int64, err
 
 // quarantine fills badTable.
 func (s *Staging) quarantine(ctx context.Context, rules []gate.Rule) (n int64, err error) {
+	s.made = append(s.made, badTable)
 	err = run(ctx, s.conn, fmt.Sprintf(`CREATE OR REPLACE TEMPORARY TABLE %s ("line" BIGINT, "rule" VARCHAR, "same" BOOLEAN)`, quote(badTable)))
 	for _, r := range rules {
 		if err != nil {
@@ -198,6 +199,7 @@ func rejectLine(dst []byte, rows *sql.Rows, cols []record.Column) ([]byte, error
 // keepRejects lists the rejects of this attempt, each once, before the
 // transaction begins.
 func (s *Staging) keepRejects(ctx context.Context) error {
+	s.made = append(s.made, seenTable)
 	return run(ctx, s.conn, fmt.Sprintf(`CREATE OR REPLACE TEMPORARY TABLE %s AS SELECT md5("rule" || "text") AS "reject", any_value("row") AS "row", min("reason") AS "reason", "rule", min("state") AS "state"
  FROM (SELECT "row", coalesce(%s, '') AS "text", "reason", coalesce("rule", '') AS "rule", coalesce("state", 'open') AS "state" FROM %s) AS r GROUP BY "rule", "text"`, quote(seenTable), s.w.driver.Text(`"row"`), quote(rejectTable)))
 }

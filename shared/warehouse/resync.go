@@ -131,7 +131,8 @@ func (c *comparison) compare(ctx context.Context, d *Difference) error {
 	return nil
 }
 
-// prepare makes the two temporary tables. One pass over both sides groups equal
+// prepare makes the two temporary tables. No alias is the name of a column at hand:
+// databases disagree which of the two an aggregate then means. One pass over both sides groups equal
 // rows, with nulls equal and repetitions counted; what balances falls out.
 func (c *comparison) prepare(ctx context.Context) error {
 	live, shadow, err := c.sides(ctx)
@@ -144,9 +145,9 @@ func (c *comparison) prepare(ctx context.Context) error {
 	}
 	key := strings.Join(quoteAll(c.keys), ", ")
 	return run(ctx, c.conn,
-		fmt.Sprintf(`CREATE OR REPLACE TEMPORARY TABLE %[1]s AS SELECT %[2]s, CAST(sum("millrace_n") AS BIGINT) AS "millrace_n" FROM (%[3]s UNION ALL %[4]s) AS u GROUP BY %[2]s HAVING sum("millrace_n") <> 0`,
+		fmt.Sprintf(`CREATE OR REPLACE TEMPORARY TABLE %[1]s AS SELECT %[2]s, CAST(sum("millrace_one") AS BIGINT) AS "millrace_n" FROM (%[3]s UNION ALL %[4]s) AS u GROUP BY %[2]s HAVING sum("millrace_one") <> 0`,
 			quote(diffTable), cols, shadow, live),
-		fmt.Sprintf(`CREATE OR REPLACE TEMPORARY TABLE %s AS SELECT %[2]s, CASE WHEN min("millrace_n") > 0 THEN 'added' WHEN max("millrace_n") < 0 THEN 'removed' ELSE 'changed' END AS "millrace_kind", CAST(sum(abs("millrace_n")) AS BIGINT) AS "millrace_n" FROM %[3]s GROUP BY %[2]s`,
+		fmt.Sprintf(`CREATE OR REPLACE TEMPORARY TABLE %s AS SELECT %[2]s, CASE WHEN min("millrace_n") > 0 THEN 'added' WHEN max("millrace_n") < 0 THEN 'removed' ELSE 'changed' END AS "millrace_kind", CAST(sum(abs("millrace_n")) AS BIGINT) AS "millrace_rows" FROM %[3]s GROUP BY %[2]s`,
 			quote(keysTable), key, quote(diffTable)))
 }
 
@@ -204,14 +205,14 @@ func (c *comparison) side(t Name, has, other map[string]string, n int) string {
 		}
 		exprs[i] += " AS " + quote(col)
 	}
-	return fmt.Sprintf(`SELECT %s, %d AS "millrace_n" FROM %s`, strings.Join(exprs, ", "), n, t)
+	return fmt.Sprintf(`SELECT %s, %d AS "millrace_one" FROM %s`, strings.Join(exprs, ", "), n, t)
 }
 
 func (c *comparison) count(ctx context.Context, d *Difference) error {
 	name, _ := c.r.shadow()
 	weigh := `count(*)`
 	if len(c.r.Table.Key) == 0 {
-		weigh = `sum("millrace_n")`
+		weigh = `sum("millrace_rows")`
 	}
 	rows, err := c.conn.QueryContext(ctx, fmt.Sprintf(`SELECT "millrace_kind", CAST(%s AS BIGINT) FROM %s GROUP BY 1
  UNION ALL SELECT 'live', count(*) FROM %s UNION ALL SELECT 'shadow', count(*) FROM %s

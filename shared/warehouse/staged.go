@@ -38,8 +38,9 @@ type Staging struct {
 	l    Load
 	bad  int64 // rows that Quarantine took out
 
-	named bool // both tables of Table.Gone are there
-	adds  bool // the rows are added to those that the slice has
+	made  []string // temporary tables
+	named bool     // both tables of Table.Gone are there
+	adds  bool     // the rows are added to those that the slice has
 }
 
 // The temporary tables of a Staging. All are created before its transaction
@@ -59,7 +60,7 @@ func (w *Warehouse) Stage(ctx context.Context, l Load) (*Staging, error) {
 	if err != nil {
 		return nil, w.fail(err, "stage slice %s", l.Slice.ID)
 	}
-	s := &Staging{w: w, conn: conn, l: l}
+	s := &Staging{w: w, conn: conn, l: l, made: []string{stagedTable, rejectTable}}
 	err = w.driver.Stage(ctx, conn, stagedTable, staging(l.Table), l.parts(l.Files))
 	if err == nil {
 		err = w.driver.Stage(ctx, conn, rejectTable, rejectColumns, l.parts(l.Rejects))
@@ -75,7 +76,7 @@ func (w *Warehouse) Stage(ctx context.Context, l Load) (*Staging, error) {
 func (s *Staging) Close() error {
 	// What cannot be dropped is only in the way of the space it takes: the next
 	// Staging on this connection replaces it.
-	for _, t := range []string{stagedTable, rejectTable, badTable, seenTable, versionsTable} {
+	for _, t := range s.made {
 		s.conn.ExecContext(context.Background(), "DROP TABLE IF EXISTS "+quote(t))
 	}
 	return s.conn.Close()

@@ -139,13 +139,11 @@ func takeover(r Resync) []bound {
 		return bound{`UPDATE "millrace".` + quote(t) + ` SET "table_name" = ?` + mine, join([]any{r.Ledger}, shadow)}
 	}
 	const again = `SELECT s."reject" FROM "millrace"."rejects" AS s` + mine + ` AND s."state" = 'open'`
-	twin := func(expr string) string { // of the live slice with the id of the one at hand
-		return `(SELECT max(l.` + expr + `) FROM ` + slicesTable + ` AS l WHERE l."function" = ? AND l."table_name" = ? AND l."slice" = "slices"."slice")`
-	}
 	return []bound{
 		// A slice that both have stays what it was asked for, under a fence that nobody holds.
-		{`UPDATE ` + slicesTable + ` SET "fence" = 1 + greatest("fence", coalesce(` + twin(`"fence"`) + `, 0)), "purpose" = coalesce(` + twin(`"purpose"`) + `, "purpose"), "lease_until" = NULL, "updated_at" = ?` + mine,
-			join(live, live, []any{r.Now}, shadow)},
+		{`UPDATE ` + slicesTable + ` SET "fence" = "fence" + 1, "lease_until" = NULL, "updated_at" = ?` + mine, join([]any{r.Now}, shadow)},
+		{`UPDATE ` + slicesTable + ` SET "fence" = greatest("slices"."fence", l."newest" + 1), "purpose" = l."asked" FROM (SELECT "slice" AS "twin", max("fence") AS "newest", max("purpose") AS "asked" FROM ` + slicesTable + mine + ` GROUP BY "slice") AS l` +
+			` WHERE "slices"."function" = ? AND "slices"."table_name" = ? AND "slices"."slice" = l."twin"`, join(live, shadow)},
 		{`DELETE FROM ` + slicesTable + mine + ` AND "slice" IN (SELECT s."slice" FROM ` + slicesTable + ` AS s` + mine + `)`, join(live, shadow)},
 		// The others stay known: a manifest of theirs that comes late finds a newer fence.
 		{`UPDATE ` + slicesTable + ` SET "state" = CASE WHEN "state" IN ('extracting', 'staged') THEN 'planned' ELSE "state" END, "lease_until" = NULL, "cursor" = NULL, "vendor_cursor" = NULL, "manifest" = NULL, "digest" = NULL,

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/millrace-data/millrace/shared/chain"
 	"github.com/millrace-data/millrace/shared/fault"
@@ -46,7 +47,8 @@ func Start(function string, o platform.Options) {
 // Handler is the function.
 type Handler struct {
 	Options platform.Options
-	Tokens  *Tokens // that open a function URL; nil = those that the environment names
+	Tokens  *Tokens     // that open a function URL; nil = those that the environment names
+	Queues  *sqs.Client // of the queues that events come from; nil = the environment's, at the first failure
 
 	once sync.Once
 	n    *platform.Node
@@ -98,6 +100,7 @@ func (h *Handler) batch(ctx context.Context, deliveries []chain.Delivery) events
 				continue
 			}
 			stop = d.Group != ""
+			h.sooner(ctx, d, a)
 		}
 		out.BatchItemFailures = append(out.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: d.Batch})
 	}

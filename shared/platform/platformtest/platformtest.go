@@ -9,13 +9,18 @@
 package platformtest
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -24,7 +29,8 @@ import (
 	loadfunction "github.com/millrace-data/millrace/functions/load"
 	"github.com/millrace-data/millrace/functions/thoughtindustries"
 	"github.com/millrace-data/millrace/shared/chain"
-	"github.com/millrace-data/millrace/shared/stage"
+	"github.com/millrace-data/millrace/shared/load"
+	"github.com/millrace-data/millrace/shared/platform"
 	"github.com/millrace-data/millrace/shared/warehouse"
 	"github.com/millrace-data/millrace/shared/warehouse/snowflake"
 	"github.com/millrace-data/millrace/shared/warehouse/snowflake/snowflaketest"
@@ -48,10 +54,11 @@ type Cloud interface {
 	// Keys are the objects in the bucket, Arrival the event of one of them.
 	Keys(t *testing.T) []string
 	Arrival(key string) []byte
-	// Published are the messages of a topic so far, as events of who subscribes to it.
-	Published(t *testing.T, topic string) [][]byte
+	// Published are the messages of a topic so far, Message the event of one of them.
+	Published(t *testing.T, topic string) []chain.Message
+	Message(m chain.Message) []byte
 	// Tick is the event of a schedule.
-	Tick(t chain.Tick) []byte
+	Tick(function string, tables []string, at time.Time) []byte
 }
 
 // Process is a running function.
@@ -78,6 +85,98 @@ func Point() func(name string) {
 			select {} // the signal takes a moment
 		}
 	}
+}
+
+// Options are those of a function's process in a test.
+func Options(function string) platform.Options {
+	return platform.Options{Function: function, Environ: os.Environ(), Log: platform.Log(os.Stderr), Warehouse: Warehouse,
+		Scratch: os.TempDir(), Point: Point(), Lease: time.Second}
+}
+
+// Vendor is a small academy: several pages of people, logins of some days.
+func Vendor() *twin.Server {
+	return twin.New(twin.Options{Events: 20, Users: 250, Others: 1})
+}
+
+// TickBody is what a schedule is set up to send.
+func TickBody(function string, tables []string) []byte {
+	body, _ := json.Marshal(map[string]any{"tick": function, "tables": tables})
+	return body
+}
+
+// Child is the process of a function.
+type Child struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+	gone  chan struct{}
+}
+
+// Begin starts a process that ends with its standard input.
+func Begin(cmd *exec.Cmd) (*Child, error) {
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	c := &Child{cmd: cmd, stdin: in, gone: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait() // how it ended is in what it left
+		close(c.gone)
+	}()
+	return c, nil
+}
+
+// Gone reports whether the process has ended.
+func (c *Child) Gone() bool {
+	select {
+	case <-c.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Done is closed once the process has ended.
+func (c *Child) Done() <-chan struct{} { return c.gone }
+
+// Stop ends the process and waits for it.
+func (c *Child) Stop() {
+	_ = c.stdin.Close()
+	_ = c.cmd.Process.Kill()
+	<-c.gone
+}
+
+// Logged collects what a process says, and shows it where the test fails.
+func Logged(t *testing.T, function string) io.Writer {
+	b := new(lockedBuffer)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s said:\n%s", function, b.String())
+		}
+	})
+	return b
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+// String is the end of what was written.
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	const most = 8000
+	return string(l.b.Bytes()[max(0, l.b.Len()-most):])
 }
 
 // Warehouse opens MILLRACE_WAREHOUSE in a function's process.
@@ -150,6 +249,7 @@ func (w *world) settle() {
 			w.t.Fatalf("an event for %s was not dealt with in %d deliveries: %s", d.function, tries, d.event)
 		}
 		w.queue = append(w.queue, d)
+		time.Sleep(min(time.Duration(d.tries)*20*time.Millisecond, time.Second)) // as a cloud backs off
 	}
 }
 
@@ -170,8 +270,8 @@ func (w *world) send(d delivery) bool {
 
 // gather queues what was published and what arrived, some of it twice.
 func (w *world) gather() {
-	for _, e := range w.cloud.Published(w.t, chain.TopicSlices) {
-		w.once("slice "+string(e), thoughtindustries.Function.Name, e)
+	for _, m := range w.cloud.Published(w.t, chain.TopicSlices) {
+		w.once("slice "+m.ID, thoughtindustries.Function.Name, w.cloud.Message(m))
 	}
 	for _, key := range w.cloud.Keys(w.t) {
 		w.once("object "+key, loadfunction.Name, w.cloud.Arrival(key))
@@ -204,7 +304,7 @@ func Run(t *testing.T, c Case, cloud Cloud, vendor *twin.Server, vendorURL strin
 	for _, f := range c.Faults {
 		sf.Inject(f)
 	}
-	tick := cloud.Tick(chain.Tick{Function: thoughtindustries.Function.Name, Tables: []string{"users", "logins"}, At: now})
+	tick := cloud.Tick(thoughtindustries.Function.Name, []string{"users", "logins"}, now)
 	w.once("tick", thoughtindustries.Function.Name, tick)
 	w.settle()
 	w.once("the next tick", thoughtindustries.Function.Name, tick) // reads what a killed process left to nobody
@@ -240,19 +340,14 @@ func (w *world) compare() {
 		w.t.Errorf("%d slices are not loaded, or do not balance", n)
 	}
 	told := map[string]bool{}
-	for _, e := range w.cloud.Published(w.t, chain.TopicLoaded) {
-		events, err := chain.Decode(e)
-		if err != nil || len(events) != 1 || events[0].Message == nil {
+	for _, m := range w.cloud.Published(w.t, chain.TopicLoaded) {
+		var body load.Loaded
+		if err := json.Unmarshal(m.Data, &body); err != nil {
 			w.t.Fatalf("a loaded message cannot be read: %v", err)
 		}
-		told[string(events[0].Message.Data)] = true
+		told[body.Table+" "+body.Slice] = true
 	}
 	if n := count(`SELECT count(*) FROM "millrace"."slices"`); len(told) < n {
 		w.t.Errorf("%d slices are loaded, and %d were announced", n, len(told))
 	}
-}
-
-// Manifests are the keys that are manifests.
-func Manifests(keys []string) []string {
-	return slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return !stage.IsManifest(k) })
 }

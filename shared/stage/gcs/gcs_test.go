@@ -4,38 +4,20 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/fsouza/fake-gcs-server/fakestorage"
 
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/record"
 	"github.com/millrace-data/millrace/shared/rest/resttest"
 	"github.com/millrace-data/millrace/shared/stage"
+	"github.com/millrace-data/millrace/shared/stage/buckettest"
 	"github.com/millrace-data/millrace/shared/stage/gcs"
 	"github.com/millrace-data/millrace/shared/stage/stagetest"
 )
 
-const bucket = "stage"
-
-// server is a GCS in this process with an empty bucket, behind faults.
-func server(t *testing.T) (endpoint string, f *resttest.Faults) {
-	t.Helper()
-	var srv *fakestorage.Server
-	f = resttest.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { srv.HTTPHandler().ServeHTTP(w, r) }))
-	web := httptest.NewServer(f)
-	t.Cleanup(web.Close)
-	srv, err := fakestorage.NewServerWithOptions(fakestorage.Options{NoListener: true, ExternalURL: web.URL}) // where uploads go on
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(srv.Stop)
-	srv.CreateBucketWithOpts(fakestorage.CreateBucketOpts{Name: bucket})
-	return web.URL, f
-}
+const bucket = buckettest.Bucket
 
 func open(t *testing.T, endpoint string, o stage.Options) *stage.Store {
 	t.Helper()
@@ -52,7 +34,7 @@ func TestConformance(t *testing.T) {
 	for _, prefix := range []string{"", "a/folder/"} {
 		t.Run("in "+prefix, func(t *testing.T) {
 			stagetest.Run(t, func(t *testing.T) *stage.Store {
-				endpoint, _ := server(t)
+				endpoint, _ := buckettest.GCS(t)
 				return open(t, endpoint, stage.Options{Prefix: prefix})
 			})
 		})
@@ -68,7 +50,7 @@ func TestFaultsThatPass(t *testing.T) {
 	} {
 		for size, bytes := range map[string]int{"small": 4000, "large": large} {
 			t.Run(name+", "+size, func(t *testing.T) {
-				endpoint, f := server(t)
+				endpoint, f := buckettest.GCS(t)
 				s := open(t, endpoint, stage.Options{})
 				text := strings.Repeat("rows", bytes/4)
 				f.Inject(resttest.Fault{Do: do})
@@ -88,7 +70,7 @@ func TestFaultsThatPass(t *testing.T) {
 func TestCutUploadLeavesNothing(t *testing.T) {
 	for size, bytes := range map[string]int{"small": 4000, "large": large} {
 		t.Run(size, func(t *testing.T) {
-			endpoint, f := server(t)
+			endpoint, f := buckettest.GCS(t)
 			s := open(t, endpoint, stage.Options{})
 			ctx, cancel := context.WithCancel(t.Context())
 			tries := 0
@@ -111,7 +93,7 @@ func TestCutUploadLeavesNothing(t *testing.T) {
 // The manifest that was written, though the answer was lost, is the one that is
 // meant; the condition itself is Google's.
 func TestManifestIsCreatedOnce(t *testing.T) {
-	endpoint, f := server(t)
+	endpoint, f := buckettest.GCS(t)
 	s := open(t, endpoint, stage.Options{})
 	conditions := 0
 	f.Inject(resttest.Fault{Path: "upload", Do: func(w http.ResponseWriter, r *http.Request, c resttest.Call) {
@@ -153,14 +135,14 @@ func TestKinds(t *testing.T) {
 			{"denied", resttest.Status(403, denied), fault.Auth},
 			{"unknown", resttest.Status(401, `{"error":{"code":401}}`), fault.Auth},
 		} {
-			endpoint, f := server(t)
+			endpoint, f := buckettest.GCS(t)
 			f.Inject(resttest.Fault{Do: c.do, Times: -1})
 			if err := call(open(t, endpoint, stage.Options{})); !errors.Is(err, c.want) {
 				t.Errorf("%s %s: got %v, want %v", name, c.name, err, c.want)
 			}
 		}
 	}
-	endpoint, f := server(t)
+	endpoint, f := buckettest.GCS(t)
 	f.Inject(resttest.Fault{Do: resttest.Status(403, often), Times: -1})
 	if err := calls["get"](open(t, endpoint, stage.Options{})); fault.Of(err) == fault.Auth {
 		t.Errorf("a rate limit is taken for a refusal: %v", err)
@@ -168,7 +150,7 @@ func TestKinds(t *testing.T) {
 }
 
 func TestNoBucket(t *testing.T) {
-	endpoint, _ := server(t)
+	endpoint, _ := buckettest.GCS(t)
 	b, err := gcs.Open(t.Context(), "other", gcs.Options{Endpoint: endpoint})
 	if err != nil {
 		t.Fatal(err)
@@ -186,7 +168,7 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("%s: got %v", endpoint, err)
 		}
 	}
-	endpoint, _ := server(t)
+	endpoint, _ := buckettest.GCS(t)
 	t.Setenv("STORAGE_EMULATOR_HOST", strings.TrimPrefix(endpoint, "http://"))
 	if err := open(t, "", stage.Options{}).Put(t.Context(), "a/b", []byte("x")); err != nil {
 		t.Errorf("by the variable of Google's clients: %v", err)

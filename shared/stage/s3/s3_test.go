@@ -4,37 +4,21 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/johannesboyne/gofakes3"
-	"github.com/johannesboyne/gofakes3/backend/s3mem"
-
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/record"
 	"github.com/millrace-data/millrace/shared/rest/resttest"
 	"github.com/millrace-data/millrace/shared/stage"
+	"github.com/millrace-data/millrace/shared/stage/buckettest"
 	"github.com/millrace-data/millrace/shared/stage/s3"
 	"github.com/millrace-data/millrace/shared/stage/stagetest"
 )
 
-const bucket = "stage"
-
-// server is an S3 in this process with an empty bucket, behind faults.
-func server(t *testing.T) (endpoint string, f *resttest.Faults) {
-	t.Helper()
-	backend := s3mem.New()
-	if err := backend.CreateBucket(bucket); err != nil {
-		t.Fatal(err)
-	}
-	f = resttest.Wrap(gofakes3.New(backend).Server())
-	srv := httptest.NewServer(f)
-	t.Cleanup(srv.Close)
-	return srv.URL, f
-}
+const bucket = buckettest.Bucket
 
 func open(t *testing.T, endpoint string, o stage.Options) *stage.Store {
 	t.Helper()
@@ -51,7 +35,7 @@ func TestConformance(t *testing.T) {
 	for _, prefix := range []string{"", "a/folder/"} {
 		t.Run("in "+prefix, func(t *testing.T) {
 			stagetest.Run(t, func(t *testing.T) *stage.Store {
-				endpoint, _ := server(t)
+				endpoint, _ := buckettest.S3(t)
 				return open(t, endpoint, stage.Options{Prefix: prefix})
 			})
 		})
@@ -68,7 +52,7 @@ func TestFaultsThatPass(t *testing.T) {
 		for size, bytes := range map[string]int{"small": 4000, "large": large} {
 			t.Run(name+", "+size, func(t *testing.T) {
 				t.Parallel() // the client waits a second at times
-				endpoint, f := server(t)
+				endpoint, f := buckettest.S3(t)
 				s := open(t, endpoint, stage.Options{})
 				text := strings.Repeat("rows", bytes/4)
 				f.Inject(resttest.Fault{Do: do})
@@ -101,7 +85,7 @@ func (u *uploads) count(r *http.Request) {
 func TestCutUploadLeavesNothing(t *testing.T) {
 	for size, bytes := range map[string]int{"small": 4000, "large": large} {
 		t.Run(size, func(t *testing.T) {
-			endpoint, f := server(t)
+			endpoint, f := buckettest.S3(t)
 			s := open(t, endpoint, stage.Options{})
 			ctx, cancel := context.WithCancel(t.Context())
 			var u uploads
@@ -138,7 +122,7 @@ func TestAbortedUploadIsTakenBack(t *testing.T) {
 		"cancelled": func(w *stage.Writer, cancel func()) { cancel(); w.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			endpoint, f := server(t)
+			endpoint, f := buckettest.S3(t)
 			var u uploads
 			f.Inject(resttest.Fault{Times: -1, Do: func(w http.ResponseWriter, r *http.Request, c resttest.Call) {
 				u.count(r)
@@ -168,7 +152,7 @@ func TestAbortedUploadIsTakenBack(t *testing.T) {
 // The manifest that was written, though the answer was lost, is the one that is
 // meant; the condition itself is Amazon's.
 func TestManifestIsCreatedOnce(t *testing.T) {
-	endpoint, f := server(t)
+	endpoint, f := buckettest.S3(t)
 	s := open(t, endpoint, stage.Options{})
 	conditions := 0
 	f.Inject(resttest.Fault{Path: "manifest", Do: func(w http.ResponseWriter, r *http.Request, c resttest.Call) {
@@ -195,7 +179,7 @@ func TestKinds(t *testing.T) {
 		"AccessDenied": {403, fault.Auth}, "InvalidAccessKeyId": {403, fault.Auth}, "ExpiredToken": {400, fault.Auth},
 		"PermanentRedirect": {301, fault.Invalid}, "NoSuchBucket": {404, fault.Invalid}, "MalformedXML": {400, fault.Transient},
 	} {
-		endpoint, f := server(t)
+		endpoint, f := buckettest.S3(t)
 		s := open(t, endpoint, stage.Options{})
 		f.Inject(resttest.Fault{Times: -1, Do: resttest.Status(c.status, `<?xml version="1.0"?><Error><Code>`+code+`</Code><Message>no</Message></Error>`)})
 		_, get := s.Get(t.Context(), "a/b")
@@ -244,7 +228,7 @@ func TestDefaultChain(t *testing.T) {
 	}
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "example")
-	endpoint, f := server(t)
+	endpoint, f := buckettest.S3(t)
 	t.Setenv("AWS_ENDPOINT_URL", endpoint)
 	var scope atomic.Value
 	f.Inject(resttest.Fault{Do: func(w http.ResponseWriter, r *http.Request, c resttest.Call) {

@@ -79,9 +79,9 @@ func TestMisfitHidesTheValue(t *testing.T) {
 
 func TestCopyReadsTextsAndCasts(t *testing.T) {
 	for want, c := range map[string]record.Column{
-		`$1['it''s \\ "x"']::VARCHAR`:       {Name: `it's \ "x"`, Type: record.Text},
-		`$1['n']::VARCHAR::NUMBER(38,9)`:    {Name: "n", Type: record.Number, Precision: 38, Scale: 9},
-		`PARSE_JSON($1['_extra']::VARCHAR)`: {Name: "_extra", Type: record.Document},
+		`$1['it''s \\ "x"']::VARCHAR`:      {Name: `it's \ "x"`, Type: record.Text},
+		`$1:"n"::VARCHAR::NUMBER(38,9)`:    {Name: "n", Type: record.Number, Precision: 38, Scale: 9},
+		`PARSE_JSON($1:"_extra"::VARCHAR)`: {Name: "_extra", Type: record.Document},
 	} {
 		if got := (Driver{}).read(c); got != want {
 			t.Errorf("got %s, want %s", got, want)

@@ -124,10 +124,16 @@ func (d Driver) copy(ctx context.Context, conn *sql.Conn, table string, cols []r
 	return nil
 }
 
+// plain is a name that a path into a document can hold as it is.
+var plain = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
+
 // read is a column of a line. Lines hold texts, which are cast: so a decimal keeps
 // every digit.
 func (d Driver) read(c record.Column) string {
-	text := "$1[" + literal(c.Name) + "]::VARCHAR"
+	text := "$1:" + quote(c.Name) + "::VARCHAR"
+	if !plain.MatchString(c.Name) {
+		text = "$1[" + literal(c.Name) + "]::VARCHAR"
+	}
 	switch c.Type {
 	case record.Text:
 		return text

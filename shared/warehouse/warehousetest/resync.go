@@ -147,7 +147,7 @@ var resyncTests = []property{
 			equal(s, name+" rejects", s.query(`SELECT "state", count(*) FROM "millrace"."rejects" WHERE "table_name" = ? GROUP BY 1`, t.FullName()), []string{"open|2", "replayed|1"})
 			equal(s, name+" proof", s.query(`SELECT "outcome", "added", "removed", "changed", "same" FROM "millrace"."resyncs" WHERE "resync" = ?`, d.ID), []string{"swapped|1|1|1|0"})
 			equal(s, name+" differences", s.query(`SELECT "kind" FROM "millrace"."differences" WHERE "resync" = ?`, d.ID), []string{"added", "changed", "removed"})
-			equal(s, name+" shadow", s.query(`SELECT "table_name" FROM "information_schema"."tables" WHERE "table_name" = ?`, shadow(t).Name), []string{})
+			equal(s, name+" shadow", s.query(`SELECT table_name FROM information_schema.tables WHERE table_name = ?`, shadow(t).Name), []string{})
 			s.load(t, window(0, 2), inPart("p", people("2:b", "4:d"))) // the slice is the rows' own: read again, it replaces them
 			if mode == record.Append {
 				equal(s, name+" rows after", s.rows(t, "id"), []string{"2", "4"})
@@ -173,7 +173,7 @@ var resyncTests = []property{
 			equal(s, "after a crash at "+point, s.rows(t, "id", "name"), seen)
 		}
 		s.must(s.w.Discard(s.ctx, resync(t))) // the shadow that the last crash left
-		equal(s, "shadow", s.query(`SELECT "table_name" FROM "information_schema"."tables" WHERE "table_name" = ?`, shadow(t).Name), []string{})
+		equal(s, "shadow", s.query(`SELECT table_name FROM information_schema.tables WHERE table_name = ?`, shadow(t).Name), []string{})
 		equal(s, "rows", s.rows(t, "id", "name"), fresh)
 	}},
 	{"a load that commits after the comparison is not lost", func(s *store) {

@@ -222,7 +222,8 @@ func (s *store) query(q string, args ...any) []string {
 		s.must(rows.Scan(dest...))
 		texts := make([]string, len(cols))
 		for i, c := range cells {
-			if texts[i] = c.String; !c.Valid {
+			// Some databases write the fraction of whole seconds, others do not.
+			if texts[i] = strings.TrimSuffix(c.String, ".000000"); !c.Valid {
 				texts[i] = "-"
 			}
 		}

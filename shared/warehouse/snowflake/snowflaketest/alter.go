@@ -49,7 +49,7 @@ func (s *session) doDrop(ctx context.Context, st statement) (*answer, error) {
 		if err := s.define(ctx, nil); err != nil {
 			return nil, err
 		}
-		if !s.srv.stages.drop(t) && !ifExists {
+		if !s.dropStage(t) && !ifExists {
 			return nil, missing("Stage", t.words())
 		}
 		return ok, nil
@@ -147,6 +147,7 @@ func (s *session) swap(ctx context.Context, a, b table) error {
 			return err
 		}
 	}
+	defer s.srv.tables.Clear()
 	between := table{a.db, a.schema, "SF_SWAP"}
 	err := s.write(ctx, func(ctx context.Context) error {
 		for _, q := range []string{

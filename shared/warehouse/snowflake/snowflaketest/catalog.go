@@ -3,6 +3,7 @@ package snowflaketest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 )
@@ -111,14 +112,13 @@ func (s *session) doShow(ctx context.Context, st statement) (*answer, error) {
 }
 
 func (s *session) showStages() *answer {
-	all := s.srv.stages
-	all.mu.Lock()
-	defer all.mu.Unlock()
+	all := maps.Clone(s.stages)
+	s.srv.stages.mu.Lock()
+	maps.Copy(all, s.srv.stages.named)
+	s.srv.stages.mu.Unlock()
 	var rows [][]string
-	for t, one := range all.named {
-		if one.owner == nil || one.owner == s {
-			rows = append(rows, []string{decode(t.name), decode(t.db), decode(t.schema), one.url})
-		}
+	for t, one := range all {
+		rows = append(rows, []string{decode(t.name), decode(t.db), decode(t.schema), one.url})
 	}
 	return texts(typeShow, []string{"name", "database_name", "schema_name", "url"}, rows...)
 }

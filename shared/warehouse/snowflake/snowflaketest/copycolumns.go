@@ -2,7 +2,6 @@ package snowflaketest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -12,22 +11,9 @@ import (
 
 // columnsFor fills in which columns a COPY writes and from what.
 func (s *session) columnsFor(ctx context.Context, c *copying) error {
-	db, schema := c.into.db, c.into.schema
-	if s.temps[c.into] {
-		db, schema = "temp", "main"
-	}
-	rows, err := s.conn.QueryContext(ctx, "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = ? AND schema_name = ? AND table_name = ? ORDER BY column_index", db, schema, c.into.name)
+	types, all, err := s.columns(ctx, c.into)
 	if err != nil {
 		return err
-	}
-	defer rows.Close()
-	types, all := map[string]string{}, []string{}
-	for rows.Next() {
-		var name, typ string
-		if err := rows.Scan(&name, &typ); err != nil {
-			return err
-		}
-		types[name], all = typ, append(all, name)
 	}
 	if c.cols == nil {
 		c.cols = all
@@ -43,7 +29,7 @@ func (s *session) columnsFor(ctx context.Context, c *copying) error {
 	if err == nil && len(c.exprs) != len(c.cols) {
 		err = fail("002020", "21S01", "SQL compilation error:\nInsert value list does not match column list expecting %d but got %d", len(c.cols), len(c.exprs))
 	}
-	return errors.Join(err, rows.Err())
+	return err
 }
 
 // direct is the expressions of a COPY without SELECT: the whole line into one
@@ -58,7 +44,7 @@ func (c *copying) direct(types map[string]string) error {
 		return nil
 	}
 	for _, col := range c.cols {
-		field := func(name string) string { return "(SF_DOC -> " + literal("/"+name) + ")" }
+		field := func(name string) string { return "SF_LOOK(SF_DOC, " + literal("/"+name) + ")" }
 		from := field(decode(col))
 		if c.match == "CASE_INSENSITIVE" {
 			from = fmt.Sprintf("(list_extract(list_transform(list_filter(json_keys(SF_DOC), k -> lower(k) = lower(%s)), k -> SF_DOC -> ('/' || k)), 1))", literal(decode(col)))

@@ -80,7 +80,11 @@ func (s *session) doInsert(ctx context.Context, st statement) (*answer, error) {
 	if st.toks[1].is("OVERWRITE") {
 		return nil, syntax("INSERT OVERWRITE is not known to this fake.")
 	}
-	if _, _, err := s.tableAt(st.toks, 2); err != nil {
+	t, next, err := s.tableAt(st.toks, 2)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.fits(ctx, st, t, next); err != nil {
 		return nil, err
 	}
 	n, err := s.change(ctx, st)

@@ -1,15 +1,10 @@
 package snowflaketest
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"strings"
 
 	"github.com/duckdb/duckdb-go/v2"
 )
@@ -35,11 +30,8 @@ func openEngine() (*sql.DB, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	for _, f := range []struct {
-		name string
-		try  bool
-	}{{"SF_PARSE_JSON", false}, {"SF_TRY_PARSE_JSON", true}} {
-		if err := duckdb.RegisterScalarUDF(conn, f.name, &parseJSON{f.try}); err != nil {
+	for name, f := range map[string]duckdb.ScalarFunc{"SF_PARSE_JSON": &parseJSON{false}, "SF_TRY_PARSE_JSON": &parseJSON{true}, "SF_GET": &getJSON{}} {
+		if err := duckdb.RegisterScalarUDF(conn, name, f); err != nil {
 			return nil, err
 		}
 	}
@@ -56,7 +48,9 @@ func openEngine() (*sql.DB, error) {
 // VARIANT has no quotes.
 var macros = []string{
 	`CREATE MACRO SF_TEXT(x, f) AS CASE typeof(x) WHEN 'TIMESTAMP' THEN strftime(TRY_CAST(CAST(x AS VARCHAR) AS TIMESTAMP), '%Y-%m-%d %H:%M:%S' || f)
- WHEN 'JSON' THEN TRY_CAST(CAST(x AS VARCHAR) AS JSON) ->> '$' ELSE CAST(x AS VARCHAR) END`,
+ WHEN 'JSON' THEN CASE WHEN CAST(x AS VARCHAR) LIKE '"%' THEN TRY_CAST(CAST(x AS VARCHAR) AS JSON) ->> '$' WHEN CAST(x AS VARCHAR) <> 'null' THEN CAST(x AS VARCHAR) END ELSE CAST(x AS VARCHAR) END`,
+	// The engine's own look into a document rounds numbers that are not doubles.
+	`CREATE MACRO SF_LOOK(d, k) AS CASE WHEN regexp_matches(CAST(d AS VARCHAR), '[0-9.]{16}') THEN CAST(SF_GET(CAST(d AS VARCHAR), k) AS JSON) ELSE d -> k END`,
 	`CREATE MACRO SF_TO_JSON(x) AS CAST(x AS VARCHAR)`,
 	`CREATE MACRO SF_GREATEST(a, b) AS CASE WHEN a IS NULL OR b IS NULL THEN NULL ELSE greatest(a, b) END,
  (a, b, c) AS CASE WHEN a IS NULL OR b IS NULL OR c IS NULL THEN NULL ELSE greatest(a, b, c) END`,
@@ -92,122 +86,4 @@ var macros = []string{
  UNION ALL SELECT SF_NAME(database_name), SF_NAME(schema_name), SF_NAME(view_name), 'VIEW', 'NO', NULL, comment FROM duckdb_views() WHERE database_name = db AND NOT internal`,
 	`CREATE MACRO SF_SCHEMATA(db) AS TABLE SELECT SF_NAME(database_name) AS CATALOG_NAME, SF_NAME(schema_name) AS SCHEMA_NAME, comment AS COMMENT
  FROM duckdb_schemas() WHERE database_name = db AND NOT internal AND schema_name <> 'main'`,
-}
-
-// parseJSON is PARSE_JSON and TRY_PARSE_JSON: compact, keys in order, numbers
-// with every digit. A key given twice is an error, as in the service.
-type parseJSON struct{ try bool }
-
-func (p *parseJSON) Config() duckdb.ScalarFuncConfig {
-	in, _ := duckdb.NewTypeInfo(duckdb.TYPE_VARCHAR)
-	out, _ := duckdb.NewTypeInfo(duckdb.TYPE_VARCHAR)
-	return duckdb.ScalarFuncConfig{InputTypeInfos: []duckdb.TypeInfo{in}, ResultTypeInfo: out}
-}
-
-func (p *parseJSON) Executor() duckdb.ScalarFuncExecutor {
-	return duckdb.ScalarFuncExecutor{RowExecutor: func(in []driver.Value) (any, error) {
-		s, ok := in[0].(string)
-		if !ok || strings.TrimSpace(s) == "" {
-			return nil, nil
-		}
-		b, err := canonical(s)
-		if err == nil {
-			return string(b), nil
-		}
-		if p.try {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("Error parsing JSON: %w", err)
-	}}
-}
-
-var errTwice = errors.New("duplicate object attribute")
-
-// canonical is a JSON text as a VARIANT holds it.
-func canonical(s string) ([]byte, error) {
-	d := json.NewDecoder(strings.NewReader(s))
-	d.UseNumber()
-	v, err := value(d)
-	if err == nil {
-		if _, more := d.Token(); more != io.EOF {
-			err = errors.New("more than one value")
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err = e.Encode(v)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
-}
-
-// value reads one value; maps are written with sorted keys later.
-func value(d *json.Decoder) (any, error) {
-	t, err := d.Token()
-	if err != nil {
-		return nil, err
-	}
-	switch t := t.(type) {
-	case json.Number:
-		return json.Number(trim(t.String())), nil
-	case json.Delim:
-		if t == '[' {
-			return list(d)
-		}
-		return object(d)
-	}
-	return t, nil
-}
-
-func list(d *json.Decoder) (any, error) {
-	out := []any{}
-	for d.More() {
-		v, err := value(d)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	_, err := d.Token()
-	return out, err
-}
-
-func object(d *json.Decoder) (any, error) {
-	out := map[string]any{}
-	for d.More() {
-		k, err := d.Token()
-		if err != nil {
-			return nil, err
-		}
-		v, err := value(d)
-		if err != nil {
-			return nil, err
-		}
-		if _, twice := out[k.(string)]; twice {
-			return nil, errTwice
-		}
-		out[k.(string)] = v
-	}
-	_, err := d.Token()
-	return out, err
-}
-
-// trim takes the zeros after a decimal point away that say nothing.
-func trim(n string) string {
-	if !strings.Contains(n, ".") || strings.ContainsAny(n, "eE") {
-		return n
-	}
-	return strings.TrimSuffix(strings.TrimRight(n, "0"), ".")
-}
-
-// pretty is a VARIANT as the service sends it: two blanks deep, unless the session
-// says otherwise.
-func pretty(s string) string {
-	var b bytes.Buffer
-	if json.Indent(&b, []byte(s), "", "  ") != nil {
-		return s
-	}
-	return b.String()
 }

@@ -101,8 +101,17 @@ func (s *session) doRollback(ctx context.Context, _ statement) (*answer, error) 
 	return done(typeTCL, "Statement executed successfully."), s.end(ctx, false)
 }
 
-// exists asks the engine's catalog for a table or view.
-func (s *session) exists(t table) bool { return s.has("tables", t) || s.has("views", t) }
+// exists asks the engine's catalog for a table or view, once until the next DDL.
+func (s *session) exists(t table) bool {
+	if _, known := s.srv.tables.Load(t); known {
+		return true
+	}
+	ok := s.has("tables", t) || s.has("views", t)
+	if ok {
+		s.srv.tables.Store(t, true)
+	}
+	return ok
+}
 
 func (s *session) has(what string, t table) bool {
 	var n int

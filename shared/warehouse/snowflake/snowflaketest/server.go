@@ -77,6 +77,7 @@ type Server struct {
 	stages  *stages
 	history *history
 	commits atomic.Int64
+	tables  sync.Map // that are known to exist
 	mux     *http.ServeMux
 	ownDir  bool
 
@@ -295,7 +296,7 @@ func (s *Server) newSession(db, schema string, params map[string]any) (*session,
 	if err != nil {
 		return nil, err
 	}
-	one := &session{srv: s, conn: conn, temps: map[table]bool{}, params: map[string]string{
+	one := &session{srv: s, conn: conn, temps: map[table]bool{}, stages: map[table]stage{}, params: map[string]string{
 		"LOCK_TIMEOUT": strconv.Itoa(int(s.opts.LockTimeout / time.Second)), "STATEMENT_TIMEOUT_IN_SECONDS": "172800",
 		"CLIENT_STAGE_ARRAY_BINDING_THRESHOLD": "65280", "AUTOCOMMIT": "true", "TIMEZONE": "UTC", "QUERY_TAG": "",
 	}}

@@ -22,6 +22,8 @@ type session struct {
 	params     map[string]string // session parameters, upper-case names
 	temps      map[table]bool    // temporary tables, by the name that Snowflake gives them
 
+	stages map[table]stage // temporary stages
+
 	open    bool                              // BEGIN was said
 	begun   bool                              // the engine is in a transaction, too
 	seen    int64                             // commits that the engine's transaction sees
@@ -225,6 +227,7 @@ func (s *session) define(ctx context.Context, on *table, stmts ...string) error 
 			return err
 		}
 	}
+	defer s.srv.tables.Clear()
 	return s.write(ctx, func(ctx context.Context) error {
 		for _, q := range stmts {
 			if _, err := s.conn.ExecContext(ctx, q); err != nil {
@@ -252,7 +255,9 @@ func (s *session) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.end(context.Background(), false)
-	s.srv.stages.forget(s)
+	for t := range s.stages {
+		s.dropStage(t)
+	}
 	s.conn.Close()
 }
 

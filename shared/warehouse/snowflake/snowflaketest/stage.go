@@ -23,7 +23,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// stages is the named stages and the files in internal ones.
+// stages is the named stages of all sessions, and the files in internal ones.
 type stages struct {
 	dir      string
 	external map[string]string
@@ -35,7 +35,6 @@ type stages struct {
 type stage struct {
 	folder string // of an internal stage, under the stages' own
 	url    string // of an external one
-	owner  *session
 	format map[string]string
 }
 
@@ -102,10 +101,11 @@ func (s *session) findStage(ref string) (r reference, err error) {
 		return r, syntax("stage '@%s'.", name)
 	}
 	t := s.resolve(parts)
-	s.srv.stages.mu.Lock()
-	defer s.srv.stages.mu.Unlock()
-	st, ok := s.srv.stages.named[t]
-	if !ok || st.owner != nil && st.owner != s {
+	st, ok := s.stages[t]
+	if !ok {
+		st, ok = s.srv.stages.get(t)
+	}
+	if !ok {
 		return r, missing("Stage", t.words())
 	}
 	r.stage = st
@@ -121,49 +121,52 @@ func (s *session) createStage(ctx context.Context, st statement, c created) (*an
 	if err := s.define(ctx, nil); err != nil {
 		return nil, err
 	}
-	all := s.srv.stages
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	if _, there := all.named[t]; there && !c.replace {
-		if c.ifNot {
-			return done(typeDDL, "%s already exists, statement succeeded.", decode(t.name)), nil
-		}
+	one := stage{url: property(st.toks[c.next:], "URL"), folder: folder(t.String() + strconv.FormatInt(time.Now().UnixNano(), 36)), format: formatOf(st.toks[c.next:])}
+	_, there := s.stages[t]
+	if !c.temporary {
+		_, there = s.srv.stages.get(t)
+	}
+	switch {
+	case there && c.ifNot:
+		return done(typeDDL, "%s already exists, statement succeeded.", decode(t.name)), nil
+	case there && !c.replace:
 		return nil, fail("002002", "42710", "SQL compilation error:\nObject '%s' already exists.", t.words())
+	case c.temporary:
+		s.stages[t] = one
+	default:
+		s.srv.stages.put(t, one)
 	}
-	one := stage{url: property(st.toks[c.next:], "URL"), folder: folder(t.String() + strconv.FormatInt(time.Now().UnixNano(), 36))}
-	one.format = formatOf(st.toks[c.next:])
-	if c.temporary {
-		one.owner = s
-	}
-	all.named[t] = one
 	return done(typeDDL, "Stage area %s successfully created.", decode(t.name)), nil
 }
 
-// drop forgets a stage and its files.
-func (all *stages) drop(t table) bool {
+func (all *stages) get(t table) (stage, bool) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	one, ok := all.named[t]
-	if ok && one.url == "" {
-		os.RemoveAll(filepath.Join(all.dir, one.folder))
-	}
-	delete(all.named, t)
-	return ok
+	return one, ok
 }
 
-// forget drops the stages of a session that ends.
-func (all *stages) forget(s *session) {
+func (all *stages) put(t table, one stage) {
 	all.mu.Lock()
-	var mine []table
-	for t, one := range all.named {
-		if one.owner == s {
-			mine = append(mine, t)
+	defer all.mu.Unlock()
+	all.named[t] = one
+}
+
+// dropStage forgets a stage and its files.
+func (s *session) dropStage(t table) bool {
+	one, ok := s.stages[t]
+	delete(s.stages, t)
+	if !ok {
+		if one, ok = s.srv.stages.get(t); ok {
+			s.srv.stages.mu.Lock()
+			delete(s.srv.stages.named, t)
+			s.srv.stages.mu.Unlock()
 		}
 	}
-	all.mu.Unlock()
-	for _, t := range mine {
-		all.drop(t)
+	if ok && one.url == "" {
+		os.RemoveAll(filepath.Join(s.srv.stages.dir, one.folder))
 	}
+	return ok
 }
 
 var putLine = regexp.MustCompile(`(?is)^(?:\s*/\*.*?\*/)*\s*PUT\s+(?:'(file://[^']*)'|(file://\S+))\s+(?:'(@[^']*)'|(@(?:"[^"]*"|[^\s;"])+))\s*(.*)$`)

@@ -233,9 +233,9 @@ func (s *session) look(in []token, i int, out []token) ([]token, int) {
 		return out, 0
 	}
 	from := operand(out)
-	x := append([]token{raws("(")}, slices.Clone(out[from:])...)
+	x := slices.Clone(out[from:])
 	for {
-		x = append(x, raws("->"), token{kind: text, text: "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key)})
+		x = append([]token{raws("SF_LOOK(")}, append(x, raws(","), token{kind: text, text: "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key)}, raws(")"))...)
 		if i+n+1 >= len(in) || !in[i].is(":") || !in[i+n].is(".") || !in[i+n+1].name() {
 			break
 		}
@@ -244,7 +244,7 @@ func (s *session) look(in []token, i int, out []token) ([]token, int) {
 		}
 		n += 2
 	}
-	return append(out[:from:from], append(x, raws(")"))...), n
+	return append(out[:from:from], x...), n
 }
 
 // operand is where the last operand begins: a name, a value, a call or brackets.

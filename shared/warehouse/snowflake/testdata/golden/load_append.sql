@@ -4,13 +4,9 @@ CREATE TEMPORARY STAGE IF NOT EXISTS "millrace"."millrace_parts";
 
 PUT 'file:///scratch/p-000.ndjson.zst' @"millrace"."millrace_parts"/k3j9x2ab/000000/ AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = ZSTD OVERWRITE = TRUE;
 
-PUT 'file:///scratch/p-000.ndjson.zst' @"millrace"."millrace_parts"/k3j9x2ab/000000/ AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = ZSTD OVERWRITE = TRUE;
-
 PUT 'file:///scratch/p-001.ndjson.zst' @"millrace"."millrace_parts"/k3j9x2ab/000001/ AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = ZSTD OVERWRITE = TRUE;
 
-PUT 'file:///scratch/p-001.ndjson.zst' @"millrace"."millrace_parts"/k3j9x2ab/000001/ AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = ZSTD OVERWRITE = TRUE;
-
-COPY INTO "millrace_staged" ("id", "amount", "day", "doc", "_extra", "_seq") FROM (SELECT $1['id']::VARCHAR, $1['amount']::VARCHAR::NUMBER(38,2), $1['day']::VARCHAR::DATE, PARSE_JSON($1['doc']::VARCHAR), PARSE_JSON($1['_extra']::VARCHAR), $1['_seq']::VARCHAR::NUMBER(38,0) FROM @"millrace"."millrace_parts"/k3j9x2ab/) FILES = ('000000/p-000.ndjson.zst', '000001/p-001.ndjson.zst') FILE_FORMAT = (TYPE = JSON COMPRESSION = ZSTD NULL_IF = ()) ON_ERROR = ABORT_STATEMENT FORCE = TRUE;
+COPY INTO "millrace_staged" ("id", "amount", "day", "doc", "_extra", "_seq") FROM (SELECT $1:"id"::VARCHAR, $1:"amount"::VARCHAR::NUMBER(38,2), $1:"day"::VARCHAR::DATE, PARSE_JSON($1:"doc"::VARCHAR), PARSE_JSON($1:"_extra"::VARCHAR), $1:"_seq"::VARCHAR::NUMBER(38,0) FROM @"millrace"."millrace_parts"/k3j9x2ab/) FILES = ('000000/p-000.ndjson.zst', '000001/p-001.ndjson.zst') FILE_FORMAT = (TYPE = JSON COMPRESSION = ZSTD NULL_IF = ()) ON_ERROR = ABORT_STATEMENT FORCE = TRUE;
 
 REMOVE @"millrace"."millrace_parts"/k3j9x2ab/;
 
@@ -68,9 +64,5 @@ DROP TABLE IF EXISTS "millrace_staged";
 
 DROP TABLE IF EXISTS "millrace_rejected";
 
-DROP TABLE IF EXISTS "millrace_bad";
-
 DROP TABLE IF EXISTS "millrace_seen";
-
-DROP TABLE IF EXISTS "millrace_versions";
 

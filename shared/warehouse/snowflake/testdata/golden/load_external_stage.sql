@@ -1,6 +1,6 @@
 CREATE OR REPLACE TEMPORARY TABLE "millrace_staged" ("id" VARCHAR, "amount" NUMBER(38,2), "day" DATE, "doc" VARIANT, "_extra" VARIANT, "_seq" NUMBER(38,0));
 
-COPY INTO "millrace_staged" ("id", "amount", "day", "doc", "_extra", "_seq") FROM (SELECT $1['id']::VARCHAR, $1['amount']::VARCHAR::NUMBER(38,2), $1['day']::VARCHAR::DATE, PARSE_JSON($1['doc']::VARCHAR), PARSE_JSON($1['_extra']::VARCHAR), $1['_seq']::VARCHAR::NUMBER(38,0) FROM @"RAW"."EXT"."LANDING"/) FILES = ('shop/orders/2026-01-01/000001/p-000.ndjson.zst', 'shop/orders/2026-01-01/000001/p-001.ndjson.zst') FILE_FORMAT = (TYPE = JSON COMPRESSION = ZSTD NULL_IF = ()) ON_ERROR = ABORT_STATEMENT FORCE = TRUE;
+COPY INTO "millrace_staged" ("id", "amount", "day", "doc", "_extra", "_seq") FROM (SELECT $1:"id"::VARCHAR, $1:"amount"::VARCHAR::NUMBER(38,2), $1:"day"::VARCHAR::DATE, PARSE_JSON($1:"doc"::VARCHAR), PARSE_JSON($1:"_extra"::VARCHAR), $1:"_seq"::VARCHAR::NUMBER(38,0) FROM @"RAW"."EXT"."LANDING"/) FILES = ('shop/orders/2026-01-01/000001/p-000.ndjson.zst', 'shop/orders/2026-01-01/000001/p-001.ndjson.zst') FILE_FORMAT = (TYPE = JSON COMPRESSION = ZSTD NULL_IF = ()) ON_ERROR = ABORT_STATEMENT FORCE = TRUE;
 
 CREATE OR REPLACE TEMPORARY TABLE "millrace_rejected" ("row" VARIANT, "reason" VARCHAR, "rule" VARCHAR, "state" VARCHAR);
 
@@ -50,9 +50,5 @@ DROP TABLE IF EXISTS "millrace_staged";
 
 DROP TABLE IF EXISTS "millrace_rejected";
 
-DROP TABLE IF EXISTS "millrace_bad";
-
 DROP TABLE IF EXISTS "millrace_seen";
-
-DROP TABLE IF EXISTS "millrace_versions";
 

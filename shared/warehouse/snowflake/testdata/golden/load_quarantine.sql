@@ -4,13 +4,9 @@ CREATE TEMPORARY STAGE IF NOT EXISTS "millrace"."millrace_parts";
 
 PUT 'file:///scratch/p-000.ndjson.zst' @"millrace"."millrace_parts"/k3j9x2ab/000000/ AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = ZSTD OVERWRITE = TRUE;
 
-PUT 'file:///scratch/p-000.ndjson.zst' @"millrace"."millrace_parts"/k3j9x2ab/000000/ AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = ZSTD OVERWRITE = TRUE;
-
 PUT 'file:///scratch/p-001.ndjson.zst' @"millrace"."millrace_parts"/k3j9x2ab/000001/ AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = ZSTD OVERWRITE = TRUE;
 
-PUT 'file:///scratch/p-001.ndjson.zst' @"millrace"."millrace_parts"/k3j9x2ab/000001/ AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = ZSTD OVERWRITE = TRUE;
-
-COPY INTO "millrace_staged" ("id", "amount", "day", "doc", "_extra", "_seq") FROM (SELECT $1['id']::VARCHAR, $1['amount']::VARCHAR::NUMBER(38,2), $1['day']::VARCHAR::DATE, PARSE_JSON($1['doc']::VARCHAR), PARSE_JSON($1['_extra']::VARCHAR), $1['_seq']::VARCHAR::NUMBER(38,0) FROM @"millrace"."millrace_parts"/k3j9x2ab/) FILES = ('000000/p-000.ndjson.zst', '000001/p-001.ndjson.zst') FILE_FORMAT = (TYPE = JSON COMPRESSION = ZSTD NULL_IF = ()) ON_ERROR = ABORT_STATEMENT FORCE = TRUE;
+COPY INTO "millrace_staged" ("id", "amount", "day", "doc", "_extra", "_seq") FROM (SELECT $1:"id"::VARCHAR, $1:"amount"::VARCHAR::NUMBER(38,2), $1:"day"::VARCHAR::DATE, PARSE_JSON($1:"doc"::VARCHAR), PARSE_JSON($1:"_extra"::VARCHAR), $1:"_seq"::VARCHAR::NUMBER(38,0) FROM @"millrace"."millrace_parts"/k3j9x2ab/) FILES = ('000000/p-000.ndjson.zst', '000001/p-001.ndjson.zst') FILE_FORMAT = (TYPE = JSON COMPRESSION = ZSTD NULL_IF = ()) ON_ERROR = ABORT_STATEMENT FORCE = TRUE;
 
 REMOVE @"millrace"."millrace_parts"/k3j9x2ab/;
 
@@ -34,9 +30,7 @@ CREATE TEMPORARY STAGE IF NOT EXISTS "millrace"."millrace_parts";
 
 PUT 'file:///scratch/millrace-rejects-1.ndjson.zst' @"millrace"."millrace_parts"/k3j9x2ab/000000/ AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = ZSTD OVERWRITE = TRUE;
 
-PUT 'file:///scratch/millrace-rejects-1.ndjson.zst' @"millrace"."millrace_parts"/k3j9x2ab/000000/ AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = ZSTD OVERWRITE = TRUE;
-
-COPY INTO "millrace_rejected" ("row", "reason", "rule", "state") FROM (SELECT PARSE_JSON($1['row']::VARCHAR), $1['reason']::VARCHAR, $1['rule']::VARCHAR, $1['state']::VARCHAR FROM @"millrace"."millrace_parts"/k3j9x2ab/) FILES = ('000000/millrace-rejects-1.ndjson.zst') FILE_FORMAT = (TYPE = JSON COMPRESSION = ZSTD NULL_IF = ()) ON_ERROR = ABORT_STATEMENT FORCE = TRUE;
+COPY INTO "millrace_rejected" ("row", "reason", "rule", "state") FROM (SELECT PARSE_JSON($1:"row"::VARCHAR), $1:"reason"::VARCHAR, $1:"rule"::VARCHAR, $1:"state"::VARCHAR FROM @"millrace"."millrace_parts"/k3j9x2ab/) FILES = ('000000/millrace-rejects-1.ndjson.zst') FILE_FORMAT = (TYPE = JSON COMPRESSION = ZSTD NULL_IF = ()) ON_ERROR = ABORT_STATEMENT FORCE = TRUE;
 
 REMOVE @"millrace"."millrace_parts"/k3j9x2ab/;
 
@@ -64,9 +58,7 @@ UPDATE "millrace"."rejects" SET "last_seen" = ?, "attempts" = "attempts" + 1, "s
 INSERT INTO "millrace"."rejects" ("reject", "function", "table_name", "slice", "row", "reason", "rule", "first_seen", "last_seen", "attempts", "state")
  SELECT n."reject", ?, ?, ?, n."row", n."reason", n."rule", CAST('2026-01-02 03:04:05.6789' AS TIMESTAMP_NTZ(6)), CAST('2026-01-02 03:04:05.6789' AS TIMESTAMP_NTZ(6)), 1, n."state" FROM "millrace_seen" AS n WHERE n."reject" NOT IN (SELECT "reject" FROM "millrace"."rejects" WHERE "function" = ? AND "table_name" = ? AND "slice" = ?);
 
-INSERT INTO "millrace"."checks" ("function", "table_name", "slice", "fence", "rule", "observed", "expected", "verdict", "checked_at", "value") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
-
-INSERT INTO "millrace"."checks" ("function", "table_name", "slice", "fence", "rule", "observed", "expected", "verdict", "checked_at", "value") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO "millrace"."checks" ("function", "table_name", "slice", "fence", "rule", "observed", "expected", "verdict", "checked_at", "value") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 UPDATE "millrace"."slices" SET "state" = ?, "lease_until" = NULL, "cursor" = NULL, "manifest" = ?, "digest" = COALESCE(?, "digest"), "vendor_cursor" = COALESCE(?, "vendor_cursor"),
  "rows_source" = ?, "rows_staged" = ?, "rows_rejected" = ?, "rows_loaded" = ?, "bytes" = ?, "error_kind" = ?, "error" = ?, "paused_until" = NULL,
@@ -93,6 +85,4 @@ DROP TABLE IF EXISTS "millrace_rejected";
 DROP TABLE IF EXISTS "millrace_bad";
 
 DROP TABLE IF EXISTS "millrace_seen";
-
-DROP TABLE IF EXISTS "millrace_versions";
 

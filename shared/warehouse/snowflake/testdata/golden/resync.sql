@@ -4,9 +4,9 @@ DESCRIBE TABLE "shop"."orders";
 
 DESCRIBE TABLE "shop"."orders__resync";
 
-CREATE OR REPLACE TEMPORARY TABLE "millrace_diff" AS SELECT "_extra", "amount", "day", "doc", "id", CAST(sum("millrace_n") AS BIGINT) AS "millrace_n" FROM (SELECT TO_JSON("_extra") AS "_extra", "amount" AS "amount", "day" AS "day", TO_JSON("doc") AS "doc", "id" AS "id", 1 AS "millrace_n" FROM "shop"."orders__resync" UNION ALL SELECT TO_JSON("_extra") AS "_extra", "amount" AS "amount", "day" AS "day", TO_JSON("doc") AS "doc", "id" AS "id", -1 AS "millrace_n" FROM "shop"."orders") AS u GROUP BY "_extra", "amount", "day", "doc", "id" HAVING sum("millrace_n") <> 0;
+CREATE OR REPLACE TEMPORARY TABLE "millrace_diff" AS SELECT "_extra", "amount", "day", "doc", "id", CAST(sum("millrace_one") AS BIGINT) AS "millrace_n" FROM (SELECT TO_JSON("_extra") AS "_extra", "amount" AS "amount", "day" AS "day", TO_JSON("doc") AS "doc", "id" AS "id", 1 AS "millrace_one" FROM "shop"."orders__resync" UNION ALL SELECT TO_JSON("_extra") AS "_extra", "amount" AS "amount", "day" AS "day", TO_JSON("doc") AS "doc", "id" AS "id", -1 AS "millrace_one" FROM "shop"."orders") AS u GROUP BY "_extra", "amount", "day", "doc", "id" HAVING sum("millrace_one") <> 0;
 
-CREATE OR REPLACE TEMPORARY TABLE "millrace_diff_keys" AS SELECT "id", CASE WHEN min("millrace_n") > 0 THEN 'added' WHEN max("millrace_n") < 0 THEN 'removed' ELSE 'changed' END AS "millrace_kind", CAST(sum(abs("millrace_n")) AS BIGINT) AS "millrace_n" FROM "millrace_diff" GROUP BY "id";
+CREATE OR REPLACE TEMPORARY TABLE "millrace_diff_keys" AS SELECT "id", CASE WHEN min("millrace_n") > 0 THEN 'added' WHEN max("millrace_n") < 0 THEN 'removed' ELSE 'changed' END AS "millrace_kind", CAST(sum(abs("millrace_n")) AS BIGINT) AS "millrace_rows" FROM "millrace_diff" GROUP BY "id";
 
 SELECT "millrace_kind", CAST(count(*) AS BIGINT) FROM "millrace_diff_keys" GROUP BY 1
  UNION ALL SELECT 'live', count(*) FROM "shop"."orders" UNION ALL SELECT 'shadow', count(*) FROM "shop"."orders__resync"
@@ -38,7 +38,9 @@ DELETE FROM "shop"."orders";
 
 INSERT INTO "shop"."orders" ("_extra", "_loaded_at", "_slice", "amount", "day", "doc", "id") SELECT "_extra", "_loaded_at", "_slice", "amount", "day", "doc", "id" FROM "shop"."orders__resync";
 
-UPDATE "millrace"."slices" SET "fence" = 1 + greatest("fence", coalesce((SELECT max(l."fence") FROM "millrace"."slices" AS l WHERE l."function" = ? AND l."table_name" = ? AND l."slice" = "slices"."slice"), 0)), "purpose" = coalesce((SELECT max(l."purpose") FROM "millrace"."slices" AS l WHERE l."function" = ? AND l."table_name" = ? AND l."slice" = "slices"."slice"), "purpose"), "lease_until" = NULL, "updated_at" = ? WHERE "function" = ? AND "table_name" = ?;
+UPDATE "millrace"."slices" SET "fence" = "fence" + 1, "lease_until" = NULL, "updated_at" = ? WHERE "function" = ? AND "table_name" = ?;
+
+UPDATE "millrace"."slices" SET "fence" = greatest("slices"."fence", l."newest" + 1), "purpose" = l."asked" FROM (SELECT "slice" AS "twin", max("fence") AS "newest", max("purpose") AS "asked" FROM "millrace"."slices" WHERE "function" = ? AND "table_name" = ? GROUP BY "slice") AS l WHERE "slices"."function" = ? AND "slices"."table_name" = ? AND "slices"."slice" = l."twin";
 
 DELETE FROM "millrace"."slices" WHERE "function" = ? AND "table_name" = ? AND "slice" IN (SELECT s."slice" FROM "millrace"."slices" AS s WHERE "function" = ? AND "table_name" = ?);
 

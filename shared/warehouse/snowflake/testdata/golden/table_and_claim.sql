@@ -20,8 +20,9 @@ BEGIN;
 
 UPDATE "millrace"."queue" SET "turn" = "turn" + 1;
 
-INSERT INTO "millrace"."slices" ("function", "table_name", "slice", "purpose", "source", "range_from", "range_to", "state", "fence", "attempt", "planned_at", "updated_at")
- SELECT ?, ?, ?, ?, ?, ?, ?, 'planned', 0, 0, ?, ? WHERE NOT EXISTS (SELECT 1 FROM "millrace"."slices" WHERE "function" = ? AND "table_name" = ? AND "slice" = ?);
+SELECT "slice" FROM "millrace"."slices" WHERE "function" = ? AND "table_name" = ?;
+
+INSERT INTO "millrace"."slices" ("function", "table_name", "slice", "purpose", "source", "range_from", "range_to", "state", "fence", "attempt", "planned_at", "updated_at") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 COMMIT;
 
