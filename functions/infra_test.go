@@ -133,3 +133,40 @@ func TestInfraNamesSecrets(t *testing.T) {
 		}
 	}
 }
+
+// What infra/README.md lists is what there is: a deployment needs nothing else.
+func TestInfraReadme(t *testing.T) {
+	readme, err := os.ReadFile("../infra/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| `([a-z_]+)`(?:, `([a-z_]+)`)? \\|")
+	listed := map[string]bool{}
+	for _, m := range rows.FindAllStringSubmatch(string(readme), -1) {
+		listed[m[1]] = true
+		if m[2] != "" {
+			listed[m[2]] = true
+		}
+	}
+	declared := regexp.MustCompile(`(?m)^(?:variable|output) "([a-z_]+)" \{\n  description = "(.+)"$`)
+	all := regexp.MustCompile(`(?m)^(?:variable|output) "`)
+	there := map[string]bool{}
+	for _, cloud := range []string{"gcp", "aws"} {
+		for _, file := range []string{"variables.tf", "outputs.tf"} {
+			text, err := os.ReadFile("../infra/" + cloud + "/" + file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := declared.FindAllSubmatch(text, -1)
+			if n := len(all.FindAll(text, -1)); n != len(found) {
+				t.Errorf("infra/%s/%s: %d of %d begin with a description", cloud, file, len(found), n)
+			}
+			for _, m := range found {
+				there[string(m[1])] = true
+			}
+		}
+	}
+	if got, want := slices.Sorted(maps.Keys(listed)), slices.Sorted(maps.Keys(there)); !slices.Equal(got, want) {
+		t.Errorf("infra/README.md lists %q\nthe files declare %q", got, want)
+	}
+}

@@ -35,6 +35,10 @@ resource "aws_lambda_function" "this" {
         MILLRACE_SECRET_LIFETIME = var.secret_lifetime
       },
       var.google_credentials != "" ? { MILLRACE_GOOGLE_CREDENTIALS = var.google_credentials } : {},
+      contains(keys(local.pushed), each.key) ? {
+        MILLRACE_PUSH_ACCOUNT  = var.push_account
+        MILLRACE_PUSH_AUDIENCE = "${var.prefix}-${each.key}"
+      } : {},
       lookup(var.settings, each.key, {}),
       # By reference: the function reads the secret itself, so that a rotation is
       # seen without a deployment and no value shows in the console or the state.
@@ -82,4 +86,21 @@ resource "aws_iam_role_policy" "dead" {
     Version   = "2012-10-17"
     Statement = [{ Effect = "Allow", Action = "sqs:SendMessage", Resource = aws_sqs_queue.dead[each.key].arn }]
   })
+}
+
+# Where slices come from Google's Pub/Sub, it pushes them here. The address is open
+# and the function is not: it checks the token that Pub/Sub signs.
+resource "aws_lambda_function_url" "push" {
+  for_each           = local.pushed
+  function_name      = aws_lambda_function.this[each.key].function_name
+  authorization_type = "NONE"
+}
+
+resource "aws_lambda_permission" "push" {
+  for_each               = local.pushed
+  statement_id           = "push"
+  function_name          = aws_lambda_function.this[each.key].function_name
+  action                 = "lambda:InvokeFunctionUrl"
+  principal              = "*"
+  function_url_auth_type = "NONE"
 }

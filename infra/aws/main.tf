@@ -18,6 +18,9 @@ locals {
   stage   = var.stage_bucket != "" ? var.stage_bucket : "${var.prefix}-stage-${local.account}-${var.region}"
   chain   = var.chain != "" ? var.chain : "sns:arn:aws:sns:${var.region}:${local.account}"
 
+  # Connectors that Pub/Sub pushes slices to.
+  pushed = var.push_account != "" ? local.connectors : {}
+
   # shared/chain names the topics.
   topic_arn = { for t in ["millrace-slices", "millrace-loaded"] : t => "arn:aws:sns:${var.region}:${local.account}:${t}" }
 }

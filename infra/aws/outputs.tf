@@ -37,3 +37,8 @@ output "topics" {
   description = "Topic → ARN; subscribe your own queues to millrace-loaded."
   value       = { for n, t in aws_sns_topic.chain : n => t.arn }
 }
+
+output "function_urls" {
+  description = "With chain = pubsub:…: function → what remote of infra/gcp wants."
+  value       = { for n, u in aws_lambda_function_url.push : n => { url = u.function_url, audience = "${var.prefix}-${n}" } }
+}

@@ -126,6 +126,17 @@ variable "google_credentials" {
   }
 }
 
+variable "push_account" {
+  description = "With chain = pubsub:…: the service account that Pub/Sub pushes slices as (output push_account of infra/gcp). Each connector then has a function URL that takes its tokens and no others."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = startswith(var.chain, "pubsub:") == (var.push_account != "")
+    error_message = "push_account goes with chain = pubsub:PROJECT."
+  }
+}
+
 variable "alert_emails" {
   description = "Addresses that alarms go to; each must confirm the mail that AWS sends it. None: the alarms are made, and show in the console only."
   type        = set(string)

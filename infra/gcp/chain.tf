@@ -13,18 +13,28 @@ locals {
       topic    = "millrace-slices"
       filter   = "attributes.function = \"${n}\""
       url      = google_cloudfunctions2_function.this[n].service_config[0].uri
+      audience = google_cloudfunctions2_function.this[n].service_config[0].uri
       ordering = false # slices are independent; the fence decides between two of one
+    } },
+    { for n, f in var.remote : "slices-${n}" => {
+      topic    = "millrace-slices"
+      filter   = "attributes.function = \"${n}\""
+      url      = f.url
+      audience = f.audience
+      ordering = false
     } },
     { arrivals = {
       topic    = "millrace-arrivals"
       filter   = "NOT hasPrefix(attributes.objectId, \"raw/\") AND NOT hasPrefix(attributes.objectId, \"corrupt/\")"
       url      = google_cloudfunctions2_function.this["load"].service_config[0].uri
+      audience = google_cloudfunctions2_function.this["load"].service_config[0].uri
       ordering = false # manifests may arrive in any order; marks follow from what is committed
     } },
     { for n, f in var.followers : "loaded-${n}" => {
       topic    = "millrace-loaded"
       filter   = f.filter
       url      = f.url
+      audience = f.url
       ordering = true # the key is the table
     } },
   )
@@ -86,7 +96,7 @@ resource "google_pubsub_subscription" "push" {
 
     oidc_token {
       service_account_email = google_service_account.push.email
-      audience              = each.value.url
+      audience              = each.value.audience
     }
   }
 

@@ -140,3 +140,14 @@ variable "aws_publishers" {
   type        = map(string)
   default     = {}
 }
+
+variable "remote" {
+  description = "Connectors that run on Lambda and chain through Pub/Sub: function → its function URL and the audience of tokens, as output function_urls of infra/aws has them."
+  type        = map(object({ url = string, audience = string }))
+  default     = {}
+
+  validation {
+    condition     = length(setintersection(keys(var.remote), var.functions)) == 0
+    error_message = "A connector runs on one cloud: it is in functions or in remote."
+  }
+}

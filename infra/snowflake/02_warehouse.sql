@@ -14,6 +14,7 @@ CREATE WAREHOUSE IF NOT EXISTS LOADING
 
 USE ROLE ACCOUNTADMIN; -- monitors belong to the account
 
+-- What to do when it stops the warehouse: infra/runbooks/warehouse-quota.md
 -- CREATE OR REPLACE would forget this month's use; change it with ALTER.
 CREATE RESOURCE MONITOR IF NOT EXISTS LOADING
   WITH CREDIT_QUOTA = &{credits}           -- a month; see infra/COST.md for what to expect

@@ -2,12 +2,8 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -102,28 +98,29 @@ func state(t *testing.T, answer []byte) string {
 
 const tick = `{"function":"` + fn + `","tables":["users"],"scheduled_time":"2025-01-08T01:00:00Z"}`
 
-// packaged packages the function twice, compares, and unpacks it.
-func packaged(t *testing.T, o order) (dir string) {
+// packaged packages a function some times, compares, and unpacks it.
+func packaged(t *testing.T, o order, times int) (dir string) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("builds a whole function")
 	}
-	var zips [2][]byte
+	var first []byte
 	var path string
-	for i := range zips {
+	for range times {
 		o.out = t.TempDir()
 		var said strings.Builder
 		if err := run(t.Context(), o, &said); err != nil {
 			t.Fatal(err)
 		}
 		path, _, _ = strings.Cut(said.String(), " ")
-		var err error
-		if zips[i], err = os.ReadFile(path); err != nil {
+		zip, err := os.ReadFile(path)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	if !bytes.Equal(zips[0], zips[1]) {
-		t.Fatalf("%s for %s: two packages of the same sources differ", o.fn, o.cloud)
+		if first != nil && !bytes.Equal(first, zip) {
+			t.Fatalf("%s for %s: two packages of the same sources differ", o.fn, o.cloud)
+		}
+		first = zip
 	}
 	dir = t.TempDir()
 	if err := unpack(path, dir); err != nil {
@@ -151,10 +148,9 @@ func start(t *testing.T, path string, environ ...string) {
 	})
 }
 
-// The package for Google, built as Google's builder does it, serves a tick of Cloud
-// Scheduler and a CloudEvent of Eventarc.
-func TestGCP(t *testing.T) {
-	dir := packaged(t, order{fn: fn, cloud: "gcp", arch: "arm64"})
+// startGCP builds a package as Google's builder does, and serves it.
+func startGCP(t *testing.T, dir, name string, w *world) (url string) {
+	t.Helper()
 	main := filepath.Join(dir, "functions.local", "app")
 	if err := os.MkdirAll(main, 0o755); err != nil {
 		t.Fatal(err)
@@ -171,12 +167,19 @@ func TestGCP(t *testing.T) {
 	if _, err := tool(t.Context(), dir, []string{"CGO_ENABLED=0", "GOPROXY=off", "GOFLAGS=-mod=vendor"}, "build", "-trimpath", "-o", program, main); err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t)
 	port := freePort(t)
-	start(t, program, append(w.environ, "PORT="+port, "FUNCTION_TARGET="+fn)...)
-	url := "http://127.0.0.1:" + port + "/"
+	start(t, program, append(w.environ, "PORT="+port, "FUNCTION_TARGET="+name)...)
+	url = "http://127.0.0.1:" + port + "/"
 	await(t, url)
+	return url
+}
 
+// The package for Google serves a tick of Cloud Scheduler and a CloudEvent of
+// Eventarc.
+func TestGCP(t *testing.T) {
+	dir := packaged(t, order{fn: fn, cloud: "gcp", arch: "arm64"}, 2)
+	w := newWorld(t)
+	url := startGCP(t, dir, fn, w)
 	if got := state(t, post(t, url, tick, "Content-Type", "application/json", "X-CloudScheduler", "true")); got != "ticked" {
 		t.Fatalf("a tick ended %q, want ticked", got)
 	}
@@ -189,18 +192,24 @@ func TestGCP(t *testing.T) {
 	}
 }
 
+// startAWS starts a bootstrap against a Runtime API.
+func startAWS(t *testing.T, dir, name string, w *world) *runtimeAPI {
+	t.Helper()
+	api := newRuntimeAPI(t)
+	start(t, filepath.Join(dir, "bootstrap"), append(w.environ, "AWS_LAMBDA_RUNTIME_API="+api.address,
+		"AWS_LAMBDA_FUNCTION_NAME=millrace-"+name, "AWS_REGION=us-east-1", "AWS_LAMBDA_LOG_STREAM_NAME=test")...)
+	return api
+}
+
 // The bootstrap for AWS asks the Runtime API for work and serves an input of
 // EventBridge Scheduler and a message of a queue.
 func TestAWS(t *testing.T) {
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
 		t.Skip("this machine cannot run what Lambda runs")
 	}
-	dir := packaged(t, order{fn: fn, cloud: "aws", arch: runtime.GOARCH})
+	dir := packaged(t, order{fn: fn, cloud: "aws", arch: runtime.GOARCH}, 2)
 	w := newWorld(t)
-	api := newRuntimeAPI(t)
-	start(t, filepath.Join(dir, "bootstrap"), append(w.environ, "AWS_LAMBDA_RUNTIME_API="+api.address,
-		"AWS_LAMBDA_FUNCTION_NAME=millrace-"+fn, "AWS_REGION=us-east-1", "AWS_LAMBDA_LOG_STREAM_NAME=test")...)
-
+	api := startAWS(t, dir, fn, w)
 	if got := state(t, api.invoke(t, []byte(tick))); got != "ticked" {
 		t.Fatalf("a tick ended %q, want ticked", got)
 	}
@@ -215,113 +224,4 @@ func TestAWS(t *testing.T) {
 	if !w.staged(t) {
 		t.Error("there is no manifest in the stage")
 	}
-}
-
-// runtimeAPI is Lambda's side of a bootstrap: it hands out invocations and takes
-// answers.
-type runtimeAPI struct {
-	address string
-	next    chan []byte
-	answers chan []byte
-}
-
-func newRuntimeAPI(t *testing.T) *runtimeAPI {
-	api := &runtimeAPI{next: make(chan []byte), answers: make(chan []byte, 1)}
-	mux := http.NewServeMux()
-	const root = "/2018-06-01/runtime/"
-	mux.HandleFunc("GET "+root+"invocation/next", func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case event := <-api.next:
-			w.Header().Set("Lambda-Runtime-Aws-Request-Id", "r-1")
-			w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(time.Minute).UnixMilli()))
-			w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:1:function:millrace-"+fn)
-			_, _ = w.Write(event)
-		case <-r.Context().Done():
-		case <-t.Context().Done():
-		}
-	})
-	take := func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		w.WriteHeader(http.StatusAccepted)
-		api.answers <- body
-	}
-	mux.HandleFunc("POST "+root+"invocation/{id}/response", take)
-	mux.HandleFunc("POST "+root+"invocation/{id}/error", take)
-	mux.HandleFunc("POST "+root+"init/error", take)
-	server := httptest.NewServer(mux)
-	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
-	api.address = strings.TrimPrefix(server.URL, "http://")
-	return api
-}
-
-func (api *runtimeAPI) invoke(t *testing.T, event []byte) []byte {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	select {
-	case api.next <- event:
-	case <-ctx.Done():
-		t.Fatal("bootstrap asked for no work within a minute")
-	}
-	select {
-	case answer := <-api.answers:
-		return answer
-	case <-ctx.Done():
-		t.Fatal("bootstrap gave no answer within a minute")
-	}
-	return nil
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
-// await waits until the function listens.
-func await(t *testing.T, url string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for began := time.Now(); ; {
-		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		res, err := http.DefaultClient.Do(req)
-		if err == nil {
-			res.Body.Close()
-			t.Logf("first answer after %s", time.Since(began).Round(time.Millisecond))
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("nobody listens: %v", err)
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-}
-
-// post sends an event and returns the answer's body; the answer must be 200.
-func post(t *testing.T, url, body string, header ...string) []byte {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != http.StatusOK {
-		t.Fatalf("got %s %s, %v", res.Status, answer, err)
-	}
-	return answer
 }

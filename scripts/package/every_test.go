@@ -1,0 +1,38 @@
+package main
+
+import (
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// Every function is packaged for both clouds and answers an event. It takes minutes,
+// so it waits to be asked for, which CI does: MILLRACE_PACKAGE=all.
+func TestEveryFunction(t *testing.T) {
+	if os.Getenv("MILLRACE_PACKAGE") != "all" {
+		t.Skip("set MILLRACE_PACKAGE=all to package and start every function")
+	}
+	w := newWorld(t)
+	// A tick for somebody else: a function that is what it says refuses it, by name.
+	const foreign = `{"function":"nobody"}`
+	for _, name := range names() {
+		t.Run("gcp/"+name, func(t *testing.T) {
+			url := startGCP(t, packaged(t, order{fn: name, cloud: "gcp", arch: "arm64"}, 1), name, w)
+			answers(t, name, post(t, url, `{"message":{"data":"eyJmdW5jdGlvbiI6Im5vYm9keSJ9","messageId":"1"},"subscription":"projects/p/subscriptions/s"}`,
+				"Content-Type", "application/json"))
+		})
+		t.Run("aws/"+name, func(t *testing.T) {
+			dir := packaged(t, order{fn: name, cloud: "aws", arch: runtime.GOARCH}, 1)
+			answers(t, name, startAWS(t, dir, name, w).invoke(t, []byte(foreign)))
+		})
+	}
+}
+
+// answers checks that the answer is this function's, and that the event is done with.
+func answers(t *testing.T, name string, answer []byte) {
+	t.Helper()
+	if !strings.Contains(string(answer), `"function":"`+name+`"`) || !strings.HasPrefix(state(t, answer), "poison ") {
+		t.Errorf("got %s, want %s to refuse the event", answer, name)
+	}
+}
