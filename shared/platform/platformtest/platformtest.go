@@ -218,6 +218,7 @@ type world struct {
 	environ []string
 	procs   map[string]Process
 	kills   map[string]string
+	died    map[string]int
 	queue   []delivery
 	seen    map[string]bool
 }
@@ -258,6 +259,9 @@ func (w *world) settle() {
 func (w *world) send(d delivery) bool {
 	p := w.procs[d.function]
 	if p == nil || p.Gone() {
+		if p != nil {
+			w.died[d.function]++
+		}
 		environ := w.environ
 		if at := w.kills[d.function]; at != "" {
 			environ = append(slices.Clone(environ), kill+"="+at)
@@ -293,7 +297,7 @@ func (w *world) once(id, function string, event []byte) {
 func Run(t *testing.T, c Case, cloud Cloud, vendor *twin.Server, vendorURL string) {
 	sf := snowflaketest.Start(snowflaketest.Options{Idle: time.Second}) // a killed process leaves its transaction open: the service ends it when others wait
 	t.Cleanup(sf.Close)
-	w := &world{t: t, cloud: cloud, rng: rand.New(rand.NewPCG(c.Seed, 0)), sf: sf, vendor: vendor, procs: map[string]Process{}, seen: map[string]bool{},
+	w := &world{t: t, cloud: cloud, rng: rand.New(rand.NewPCG(c.Seed, 0)), sf: sf, vendor: vendor, procs: map[string]Process{}, seen: map[string]bool{}, died: map[string]int{},
 		kills: map[string]string{thoughtindustries.Function.Name: c.Reader, loadfunction.Name: c.Load}}
 	w.environ = append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir(), "MILLRACE_WAREHOUSE=snowflake:" + sf.DSN(), "MILLRACE_DEADLINE=30s",
 		"THOUGHT_INDUSTRIES_BASE_URL=" + vendorURL, "THOUGHT_INDUSTRIES_API_KEY=" + twin.DefaultKey}, cloud.Environ()...)
@@ -310,6 +314,11 @@ func Run(t *testing.T, c Case, cloud Cloud, vendor *twin.Server, vendorURL strin
 	w.settle()
 	w.once("the next tick", thoughtindustries.Function.Name, tick) // reads what a killed process left to nobody
 	w.settle()
+	for function, at := range map[string]string{thoughtindustries.Function.Name: c.Reader, loadfunction.Name: c.Load} {
+		if (at != "") != (w.died[function] > 0) {
+			t.Errorf("%s was to be killed at %q, and %d of its processes died", function, at, w.died[function])
+		}
+	}
 	if n := sf.Pending(); n > 0 {
 		t.Errorf("%d of the faults never happened", n)
 	}
