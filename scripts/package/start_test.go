@@ -33,7 +33,7 @@ type world struct {
 	environ []string
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	sf := snowflaketest.Start(snowflaketest.Options{})
 	t.Cleanup(sf.Close)
@@ -99,7 +99,7 @@ func state(t *testing.T, answer []byte) string {
 const tick = `{"function":"` + fn + `","tables":["users"],"scheduled_time":"2025-01-08T01:00:00Z"}`
 
 // packaged packages a function some times, compares, and unpacks it.
-func packaged(t *testing.T, o order, times int) (dir string) {
+func packaged(t testing.TB, o order, times int) (dir string) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("builds a whole function")
@@ -130,7 +130,7 @@ func packaged(t *testing.T, o order, times int) (dir string) {
 }
 
 // start runs a program until the test ends; its log goes to the test's.
-func start(t *testing.T, path string, environ ...string) {
+func start(t testing.TB, path string, environ ...string) {
 	t.Helper()
 	cmd := exec.Command(path)
 	cmd.Env = environ
@@ -148,8 +148,8 @@ func start(t *testing.T, path string, environ ...string) {
 	})
 }
 
-// startGCP builds a package as Google's builder does, and serves it.
-func startGCP(t *testing.T, dir, name string, w *world) (url string) {
+// buildGCP builds a package as Google's builder does.
+func buildGCP(t testing.TB, dir string) (program string) {
 	t.Helper()
 	main := filepath.Join(dir, "functions.local", "app")
 	if err := os.MkdirAll(main, 0o755); err != nil {
@@ -161,12 +161,18 @@ func startGCP(t *testing.T, dir, name string, w *world) (url string) {
 	if err := os.WriteFile(filepath.Join(main, "main.go"), []byte(source), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	program := filepath.Join(t.TempDir(), "main")
+	program = filepath.Join(t.TempDir(), "main")
 	// GOPROXY=off: everything that the build needs is in the package. Paths are
 	// trimmed so that the build cache serves the next run.
 	if _, err := tool(t.Context(), dir, []string{"CGO_ENABLED=0", "GOPROXY=off", "GOFLAGS=-mod=vendor"}, "build", "-trimpath", "-o", program, main); err != nil {
 		t.Fatal(err)
 	}
+	return program
+}
+
+// serveGCP starts what buildGCP built, and waits for its first answer.
+func serveGCP(t testing.TB, program, name string, w *world) (url string) {
+	t.Helper()
 	port := freePort(t)
 	start(t, program, append(w.environ, "PORT="+port, "FUNCTION_TARGET="+name)...)
 	url = "http://127.0.0.1:" + port + "/"
@@ -179,7 +185,7 @@ func startGCP(t *testing.T, dir, name string, w *world) (url string) {
 func TestGCP(t *testing.T) {
 	dir := packaged(t, order{fn: fn, cloud: "gcp", arch: "arm64"}, 2)
 	w := newWorld(t)
-	url := startGCP(t, dir, fn, w)
+	url := serveGCP(t, buildGCP(t, dir), fn, w)
 	if got := state(t, post(t, url, tick, "Content-Type", "application/json", "X-CloudScheduler", "true")); got != "ticked" {
 		t.Fatalf("a tick ended %q, want ticked", got)
 	}
@@ -193,7 +199,7 @@ func TestGCP(t *testing.T) {
 }
 
 // startAWS starts a bootstrap against a Runtime API.
-func startAWS(t *testing.T, dir, name string, w *world) *runtimeAPI {
+func startAWS(t testing.TB, dir, name string, w *world) *runtimeAPI {
 	t.Helper()
 	api := newRuntimeAPI(t)
 	start(t, filepath.Join(dir, "bootstrap"), append(w.environ, "AWS_LAMBDA_RUNTIME_API="+api.address,

@@ -18,13 +18,18 @@ type runtimeAPI struct {
 	address string
 	next    chan []byte
 	answers chan []byte
+	asked   chan struct{} // a place for one
 }
 
-func newRuntimeAPI(t *testing.T) *runtimeAPI {
-	api := &runtimeAPI{next: make(chan []byte), answers: make(chan []byte, 1)}
+func newRuntimeAPI(t testing.TB) *runtimeAPI {
+	api := &runtimeAPI{next: make(chan []byte), answers: make(chan []byte, 1), asked: make(chan struct{}, 1)}
 	mux := http.NewServeMux()
 	const root = "/2018-06-01/runtime/"
 	mux.HandleFunc("GET "+root+"invocation/next", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case api.asked <- struct{}{}:
+		default:
+		}
 		select {
 		case event := <-api.next:
 			w.Header().Set("Lambda-Runtime-Aws-Request-Id", "r-1")
@@ -49,7 +54,17 @@ func newRuntimeAPI(t *testing.T) *runtimeAPI {
 	return api
 }
 
-func (api *runtimeAPI) invoke(t *testing.T, event []byte) []byte {
+// ready waits until the bootstrap asks for work, and gives it none.
+func (api *runtimeAPI) ready(t testing.TB) {
+	t.Helper()
+	select {
+	case <-api.asked:
+	case <-time.After(time.Minute):
+		t.Fatal("bootstrap asked for no work within a minute")
+	}
+}
+
+func (api *runtimeAPI) invoke(t testing.TB, event []byte) []byte {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -67,7 +82,7 @@ func (api *runtimeAPI) invoke(t *testing.T, event []byte) []byte {
 	return nil
 }
 
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -79,7 +94,7 @@ func freePort(t *testing.T) string {
 }
 
 // await waits until the function listens.
-func await(t *testing.T, url string) {
+func await(t testing.TB, url string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -88,7 +103,9 @@ func await(t *testing.T, url string) {
 		res, err := http.DefaultClient.Do(req)
 		if err == nil {
 			res.Body.Close()
-			t.Logf("first answer after %s", time.Since(began).Round(time.Millisecond))
+			if _, ok := t.(*testing.T); ok {
+				t.Logf("first answer after %s", time.Since(began).Round(time.Millisecond))
+			}
 			return
 		}
 		select {
