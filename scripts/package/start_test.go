@@ -183,6 +183,7 @@ func serveGCP(t testing.TB, program, name string, w *world) (url string) {
 // The package for Google serves a tick of Cloud Scheduler and a CloudEvent of
 // Eventarc.
 func TestGCP(t *testing.T) {
+	onlyAsked(t)
 	dir := packaged(t, order{fn: fn, cloud: "gcp", arch: "arm64"}, 2)
 	w := newWorld(t)
 	url := serveGCP(t, buildGCP(t, dir), fn, w)
@@ -210,6 +211,7 @@ func startAWS(t testing.TB, dir, name string, w *world) *runtimeAPI {
 // The bootstrap for AWS asks the Runtime API for work and serves an input of
 // EventBridge Scheduler and a message of a queue.
 func TestAWS(t *testing.T) {
+	onlyAsked(t)
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
 		t.Skip("this machine cannot run what Lambda runs")
 	}

@@ -139,7 +139,7 @@ func request(body []byte, header ...string) []byte {
 }
 
 func (g *google) Objects(t *testing.T) (keys []string) {
-	objects, _, err := g.storage.ListObjects(bucket, "", "", false)
+	objects, _, err := g.storage.ListObjectsWithOptions(bucket, fakestorage.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

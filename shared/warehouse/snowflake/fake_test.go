@@ -68,7 +68,6 @@ func connect(t *testing.T, srv *snowflaketest.Server, params string) *warehouse.
 type recorder struct {
 	srv  *snowflaketest.Server
 	from int
-	dir  string
 }
 
 func (r *recorder) reset() { r.from = len(r.srv.Statements()) }

@@ -54,8 +54,9 @@ func (o Options) settle(cfg *sf.Config) error {
 		cfg.Params[name] = &value
 	}
 	cfg.Application = "Millrace"
-	if cfg.LoginTimeout == 0 || cfg.LoginTimeout > login {
-		cfg.LoginTimeout = login
+	//lint:ignore SA1019 it may move in a later version, and there is no other place yet
+	if t := &cfg.LoginTimeout; *t == 0 || *t > login {
+		*t = login
 	}
 	if o.Transport != nil {
 		cfg.Transporter = o.Transport

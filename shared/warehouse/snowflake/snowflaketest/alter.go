@@ -109,7 +109,7 @@ func (s *session) alterTable(ctx context.Context, st statement) error {
 		return s.define(ctx, &t) // storage and retention mean nothing here
 	}
 	var stmts []string
-	verb := []token{}
+	var verb []token
 	if words(rest, "ADD") || words(rest, "DROP") {
 		verb, rest = rest[:1], rest[1:]
 		if words(rest, "COLUMN") {
@@ -199,7 +199,8 @@ func (s *session) doComment(ctx context.Context, st statement) (*answer, error) 
 
 func (s *session) doUse(ctx context.Context, st statement) (*answer, error) {
 	ok := done(typeUse, "Statement executed successfully.")
-	what, parts := "DATABASE", []string{}
+	what := "DATABASE"
+	var parts []string
 	if len(st.toks) > 1 {
 		what = st.toks[1].text
 	}
