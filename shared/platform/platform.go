@@ -2,7 +2,7 @@
 // environment names and gives one function's events to them.
 //
 // A [Node] is a deployed function. [Node.Handle] takes what chain.Split or
-// chain.DecodeRequest read, whichever cloud delivered it, and answers in the one
+// chain.SplitRequest read, whichever cloud delivered it, and answers in the one
 // word that matters to who delivers: does it have to come again. What can never
 // succeed is recorded and done with; what passes comes again, as often as the
 // queue's own limit says. The platforms around it, platform/gcp and platform/aws,
