@@ -319,7 +319,7 @@ func TestForeignEvents(t *testing.T) {
 		{"no function", "till", message, "load"},
 		{"no event", "shop", []byte("hello"), "unknown event"},
 		{"arrival for a connector", "shop", arrival, "give it to load"},
-		{"message for load", "load", message, "give the message"},
+		{"message for load", "load", message, "give it to the function it names"},
 		{"no slice", "shop", message, "no slice of shop"},
 	} {
 		err := c.Deliver(t.Context(), e.function, e.event)

@@ -41,6 +41,11 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+func TestWritersAtTheSameTime(t *testing.T) {
+	endpoint, _ := buckettest.GCS(t)
+	stagetest.Shared(t, open(t, endpoint, stage.Options{}))
+}
+
 const large = 12 << 20 // bytes: more than are sent at once
 
 func TestFaultsThatPass(t *testing.T) {

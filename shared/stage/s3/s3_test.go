@@ -42,6 +42,11 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+func TestWritersAtTheSameTime(t *testing.T) {
+	endpoint, _ := buckettest.S3(t)
+	stagetest.Shared(t, open(t, endpoint, stage.Options{}))
+}
+
 const large = 17 << 20 // bytes: more than are sent at once
 
 func TestFaultsThatPass(t *testing.T) {
