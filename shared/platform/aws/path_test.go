@@ -189,6 +189,8 @@ func (c *cloud) Message(m chain.Message) []byte {
 	return b
 }
 
+func (c *cloud) Read(_ *testing.T, event []byte) []chain.Delivery { return chain.Split(event) }
+
 // Tick is what EventBridge Scheduler sends as it was set up to.
 func (c *cloud) Tick(name string, tables []string, at time.Time) []byte {
 	var tick map[string]any

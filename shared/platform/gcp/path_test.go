@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -171,6 +172,18 @@ func (g *google) Message(m chain.Message) []byte {
 	body, _ := json.Marshal(map[string]any{"subscription": "projects/" + project + "/subscriptions/" + m.Topic,
 		"message": map[string]any{"data": m.Data, "attributes": m.Attributes, "messageId": m.ID, "orderingKey": m.Key}})
 	return request(body)
+}
+
+func (g *google) Read(t *testing.T, event []byte) []chain.Delivery {
+	req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(event)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []chain.Delivery{chain.SplitRequest(req.Header, body)}
 }
 
 func (g *google) Tick(function string, tables []string, at time.Time) []byte {
