@@ -22,8 +22,9 @@ check: ## run exactly what CI runs
 protections: ## take each protection away and see its test fail
 	go run ./scripts/protections
 
-bench: build ## measure against the floors: plain downloads and one INSERT … SELECT
+bench: build ## measure against the floors (plain downloads and one INSERT … SELECT), and how long a package takes to answer
 	go run ./scripts/bench
+	go test -run=^$$ -bench=FirstAnswer ./scripts/package
 
 package: ## stage the upload of a function: FN=clari (or all) CLOUD=gcp|aws [ARCH=arm64|amd64]
 	go run ./scripts/package -fn "$(FN)" -cloud "$(CLOUD)" -arch "$(or $(ARCH),arm64)"

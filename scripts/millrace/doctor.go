@@ -152,6 +152,9 @@ func (a *app) examineWarehouse(ctx context.Context, p local.Places) finding {
 		return verdict("warehouse", "", err)
 	}
 	defer w.Close()
+	if p.Remote() {
+		return finding{"warehouse", fine, p.Warehouse}
+	}
 	var length int64
 	if info, err := os.Stat(p.Warehouse); err == nil {
 		length = info.Size()

@@ -282,7 +282,7 @@ func TestDoctor(t *testing.T) {
 	if out, _, code = d.do(t, "doctor"); code != 0 || !strings.Contains(out, "warn") {
 		t.Errorf("not configured: got %d\n%s", code, out)
 	}
-	d.vars["MILLRACE_WAREHOUSE"] = "snowflake:me@account"
+	d.vars["MILLRACE_WAREHOUSE"] = "postgres:me@account"
 	if out, _, code = d.do(t, "doctor"); code != 2 || !strings.Contains(out, "duckdb:PATH") {
 		t.Errorf("a warehouse that this build lacks: got %d\n%s", code, out)
 	}

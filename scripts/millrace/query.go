@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/platform/local"
 )
 
 func (a *app) queryCommand() *cobra.Command {
@@ -27,12 +28,24 @@ timestamps are RFC 3339 in UTC. The statement runs in a read-only transaction.`,
 	return c
 }
 
+// embedded refuses to read a service's rows: it has tools of its own for that, and
+// people who may use them.
+func embedded(p local.Places) error {
+	if !p.Remote() {
+		return nil
+	}
+	return fault.New(fault.Invalid, "rows are read from the embedded warehouse only; ask %s with its own tools, the control tables are in schema millrace", p.Warehouse)
+}
+
 func (a *app) query(ctx context.Context, statement string, grid bool) error {
-	w, _, err := a.warehouse(ctx)
+	w, p, err := a.warehouse(ctx)
 	if err != nil {
 		return err
 	}
 	defer w.Close()
+	if err := embedded(p); err != nil {
+		return err
+	}
 	r, err := read(ctx, w.DB(), statement)
 	if err != nil {
 		return err

@@ -94,11 +94,14 @@ func (a *app) listRejects(ctx context.Context, p pick) error {
 	if p.limit < 1 {
 		return fault.New(fault.Invalid, "--limit %d: at least 1", p.limit)
 	}
-	w, _, err := a.warehouse(ctx)
+	w, place, err := a.warehouse(ctx)
 	if err != nil {
 		return err
 	}
 	defer w.Close()
+	if err := embedded(place); err != nil {
+		return err
+	}
 	cols := `"function", "table_name", "slice", "rule", "reason", "state", "attempts", "first_seen", "last_seen"`
 	if a.json {
 		cols = `"reject", "row", ` + cols

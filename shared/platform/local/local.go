@@ -154,13 +154,16 @@ func (c *Cloud) open(ctx context.Context, o Options) (err error) {
 func OpenWarehouse(ctx context.Context, p Places) (*warehouse.Warehouse, error) {
 	// The driver keeps the context for connections that it opens later, and how a
 	// cancelled run ended must still be written.
+	if p.remote != nil {
+		return p.remote(context.WithoutCancel(ctx))
+	}
 	return duckdb.Open(context.WithoutCancel(ctx), duckdb.Options{Path: p.Warehouse})
 }
 
 // tidy removes the scratch files of a process that was killed. The warehouse in
 // our home is locked by us, so nobody else can be using them.
 func (c *Cloud) tidy() error {
-	if filepath.Dir(c.places.Warehouse) != c.places.Home {
+	if c.places.Remote() || filepath.Dir(c.places.Warehouse) != c.places.Home {
 		return nil
 	}
 	old, err := filepath.Glob(filepath.Join(c.places.Scratch, "*"))

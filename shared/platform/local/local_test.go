@@ -334,7 +334,7 @@ func TestForeignEvents(t *testing.T) {
 
 func TestPlaces(t *testing.T) {
 	for _, c := range []struct{ name, key, value, want string }{
-		{"warehouse", "MILLRACE_WAREHOUSE", "snowflake:me:secret@acc", "MILLRACE_WAREHOUSE is snowflake:…, but this build offers only duckdb:PATH"},
+		{"warehouse", "MILLRACE_WAREHOUSE", "postgres:me:secret@acc", "MILLRACE_WAREHOUSE is postgres:…, but this build offers only duckdb:PATH and snowflake:DSN"},
 		{"stage", "MILLRACE_STAGE", "ftp://me:secret@bucket", "file:///FOLDER"},
 		{"chain", "MILLRACE_CHAIN", "pubsub:acme", "only local"},
 		{"deadline", "MILLRACE_DEADLINE", "soon", "MILLRACE_DEADLINE"},

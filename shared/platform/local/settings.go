@@ -15,12 +15,13 @@ import (
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/platform"
 	"github.com/millrace-data/millrace/shared/stage"
+	"github.com/millrace-data/millrace/shared/warehouse"
 )
 
 // settings is what the environment says about the cloud itself.
 type settings struct {
 	Home      string        `envconfig:"HOME" default:".millrace" doc:"folder of the embedded warehouse, the stage and scratch"`
-	Warehouse string        `envconfig:"WAREHOUSE" doc:"duckdb:PATH"`
+	Warehouse string        `envconfig:"WAREHOUSE" doc:"duckdb:PATH, or snowflake:USER@ACCOUNT/DATABASE?… as in infra/README.md"`
 	Stage     string        `envconfig:"STAGE" doc:"file:///FOLDER, gs://BUCKET/FOLDER or s3://BUCKET/FOLDER?region=REGION"`
 	Chain     string        `envconfig:"CHAIN" default:"local" doc:"local"`
 	Deadline  time.Duration `envconfig:"DEADLINE" default:"9m" doc:"budget of one invocation, a Go duration"`
@@ -29,10 +30,12 @@ type settings struct {
 // Places is where a cloud keeps things; absolute paths.
 type Places struct {
 	Home      string
-	Warehouse string // the DuckDB file
+	Warehouse string // the DuckDB file; of a service, what may be shown of its name
 	Stage     string // a folder, or a bucket as MILLRACE_STAGE names it
 	Scratch   string // a folder
 	Deadline  time.Duration
+
+	remote func(context.Context) (*warehouse.Warehouse, error) // opens a service; nil = a file
 
 	stage platform.StagePlace
 }
@@ -59,11 +62,23 @@ func Locate(lookup env.Lookup, home string) (p Places, err error) {
 		return p, fault.New(fault.Invalid, "folder %s: %w", home, err)
 	}
 	p.Scratch = filepath.Join(p.Home, "scratch")
-	if p.Warehouse, err = file(s.Warehouse, filepath.Join(p.Home, "warehouse.duckdb")); err == nil {
+	if strings.HasPrefix(s.Warehouse, snowflakeScheme) {
+		p.Warehouse, p.remote = scheme(s.Warehouse), func(ctx context.Context) (*warehouse.Warehouse, error) {
+			return platform.OpenWarehouse(ctx, s.Warehouse, "millrace", lookup)
+		}
+	} else {
+		p.Warehouse, err = file(s.Warehouse, filepath.Join(p.Home, "warehouse.duckdb"))
+	}
+	if err == nil {
 		p.Stage, p.stage, err = stageAt(s.Stage, filepath.Join(p.Home, "stage"))
 	}
 	return p, err
 }
+
+const snowflakeScheme = "snowflake:"
+
+// Remote reports whether the warehouse is a service, and not a file of ours.
+func (p Places) Remote() bool { return p.remote != nil }
 
 func file(value, otherwise string) (string, error) {
 	if value == "" {
@@ -71,7 +86,7 @@ func file(value, otherwise string) (string, error) {
 	}
 	path, ok := strings.CutPrefix(value, "duckdb:")
 	if !ok || path == "" {
-		return "", unknown("MILLRACE_WAREHOUSE", scheme(value), "duckdb:PATH")
+		return "", unknown("MILLRACE_WAREHOUSE", scheme(value), "duckdb:PATH and snowflake:DSN")
 	}
 	return filepath.Abs(path)
 }
