@@ -14,7 +14,7 @@ const (
 var protections = []protection{
 	// The commit: one transaction, under the newest fence.
 	{"warehouse: fence of the commit, at its begin and its end", duckdb, "TestConformance/commit/a_newer_fence", []edit{
-		{"shared/warehouse/commit.go", "case !held:\n\t\treturn false, stale(l)", "case !held:"},
+		{"shared/warehouse/commit.go", "case !held || row.Fence != l.Fence:", "case !held && false:"},
 		{"shared/warehouse/commit.go", "\"updated_at\" = ?`+bySlice+` AND \"fence\" = ?", "\"updated_at\" = ?`+bySlice+` AND \"fence\" >= ?"}}},
 	{"warehouse: fence of the ledger", duckdb, "TestConformance/ledger/fences_grow", []edit{{
 		"shared/warehouse/ledger.go",
@@ -26,16 +26,15 @@ var protections = []protection{
 		`SET ` + "`+set+`" + `, "updated_at" = ?` + "`+bySlice+`" + ` AND "fence" >= ?`}}},
 	{"warehouse: a lease keeps others out", duckdb, "TestConformance/ledger/a_lease_that_runs", []edit{{
 		"shared/warehouse/ledger.go",
-		`AND ("lease_until" IS NULL OR "lease_until" < ?)`,
-		`AND (TRUE OR "lease_until" < ?)`}}},
+		`AND ("lease_until" IS NULL OR "lease_until" < ? OR (`,
+		`AND (TRUE OR "lease_until" < ? OR (`}}},
 	{"warehouse: a failed commit rolls all back", duckdb, "TestConformance/crash/a_failure_in_the_middle", []edit{{
-		"shared/warehouse/commit.go",
-		`	if err == nil {
-		err = tx.Commit()
-	}`,
-		`	if e := tx.Commit(); err == nil {
-		err = e
-	}`}}},
+		"shared/warehouse/transaction.go",
+		`	if err := do(tx); err != nil {
+`,
+		`	if err := do(tx); err != nil {
+		_ = tx.Commit()
+`}}},
 	{"warehouse: a manifest that comes again changes nothing", duckdb, "TestConformance/commit/the_same_manifest_twice", []edit{{
 		"shared/warehouse/commit.go",
 		`return row.State == Loaded && row.Digest == l.Digest ||`,
@@ -232,7 +231,7 @@ var protections = []protection{
 		"shared/stage/sweep.go",
 		`if named[key] {`,
 		`if _ = named; false {`}}},
-	{"stage: a folder has one manifest", stage, "TestMemory/of_many_writers", []edit{{
+	{"stage: a folder has one manifest", stage, "TestMemory/a_folder_has_one", []edit{{
 		"shared/stage/stage.go",
 		`IfNotExist: once,`,
 		`IfNotExist: false && once,`}}},
