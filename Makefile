@@ -13,8 +13,8 @@ build: ## compile the CLI to bin/millrace (needs Go and a C compiler)
 test: ## run all tests
 	go test ./...
 
-live: ## run the warehouse kit against an account, named by MILLRACE_LIVE_SNOWFLAKE
-	go test -count=1 -timeout 3h -run TestLive -v ./shared/warehouse/snowflake
+live: ## run the kits against an account (MILLRACE_LIVE_SNOWFLAKE) and a bucket (MILLRACE_LIVE_STAGE)
+	go test -count=1 -timeout 3h -run TestLive -v ./shared/warehouse/snowflake ./shared/platform
 
 check: ## run exactly what CI runs
 	bash .ci/run

@@ -101,9 +101,6 @@ const tick = `{"function":"` + fn + `","tables":["users"],"scheduled_time":"2025
 // packaged packages a function some times, compares, and unpacks it.
 func packaged(t testing.TB, o order, times int) (dir string) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("builds a whole function")
-	}
 	var first []byte
 	var path string
 	for range times {

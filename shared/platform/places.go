@@ -31,7 +31,7 @@ const GoogleCredentials = "MILLRACE_GOOGLE_CREDENTIALS"
 func OpenWarehouse(ctx context.Context, place, function string, lookup env.Lookup) (*warehouse.Warehouse, error) {
 	dsn, ok := strings.CutPrefix(place, "snowflake:")
 	if !ok {
-		return nil, fault.New(fault.Invalid, "MILLRACE_WAREHOUSE is %s, want snowflake:USER@ACCOUNT/DATABASE?…", scheme(place))
+		return nil, fault.New(fault.Invalid, "MILLRACE_WAREHOUSE is %s, want snowflake:USER@ACCOUNT/DATABASE?…", Scheme(place))
 	}
 	return snowflake.Open(ctx, snowflake.Options{DSN: dsn, Lookup: lookup, Tag: map[string]string{"function": function}})
 }
@@ -63,7 +63,7 @@ func OpenChain(ctx context.Context, place string, lookup env.Lookup) (Chain, err
 		}
 		return sqs.NewPublisher(sns.NewFromConfig(cfg), topics), nil
 	}
-	return nil, fault.New(fault.Invalid, "MILLRACE_CHAIN is %s, want pubsub:PROJECT or sns:arn:aws:sns:REGION:ACCOUNT", scheme(place))
+	return nil, fault.New(fault.Invalid, "MILLRACE_CHAIN is %s, want pubsub:PROJECT or sns:arn:aws:sns:REGION:ACCOUNT", Scheme(place))
 }
 
 func (n *Node) openChain(ctx context.Context, place string, lookup env.Lookup) (Chain, error) {
@@ -116,8 +116,8 @@ func (c closing) Close() error {
 	return c.client.Close()
 }
 
-// scheme is the part of a place that may be shown: a DSN can hold a password.
-func scheme(place string) string {
+// Scheme is the part of a place that may be shown: a DSN can hold a password.
+func Scheme(place string) string {
 	if s, _, ok := strings.Cut(place, ":"); ok {
 		return s + ":…"
 	}

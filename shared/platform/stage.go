@@ -71,7 +71,7 @@ func ParseStage(place string) (p StagePlace, err error) {
 }
 
 func badStage(place, why string) error {
-	return fault.New(fault.Invalid, "MILLRACE_STAGE is %s, want file:///FOLDER, gs://BUCKET/FOLDER or s3://BUCKET/FOLDER?region=REGION%s", scheme(place), why)
+	return fault.New(fault.Invalid, "MILLRACE_STAGE is %s, want file:///FOLDER, gs://BUCKET/FOLDER or s3://BUCKET/FOLDER?region=REGION%s", Scheme(place), why)
 }
 
 // Open opens the bucket, which the caller closes, and says what a store on it has to

@@ -63,7 +63,7 @@ func Locate(lookup env.Lookup, home string) (p Places, err error) {
 	}
 	p.Scratch = filepath.Join(p.Home, "scratch")
 	if strings.HasPrefix(s.Warehouse, snowflakeScheme) {
-		p.Warehouse, p.remote = scheme(s.Warehouse), func(ctx context.Context) (*warehouse.Warehouse, error) {
+		p.Warehouse, p.remote = platform.Scheme(s.Warehouse), func(ctx context.Context) (*warehouse.Warehouse, error) {
 			return platform.OpenWarehouse(ctx, s.Warehouse, "millrace", lookup)
 		}
 	} else {
@@ -86,7 +86,7 @@ func file(value, otherwise string) (string, error) {
 	}
 	path, ok := strings.CutPrefix(value, "duckdb:")
 	if !ok || path == "" {
-		return "", unknown("MILLRACE_WAREHOUSE", scheme(value), "duckdb:PATH and snowflake:DSN")
+		return "", unknown("MILLRACE_WAREHOUSE", platform.Scheme(value), "duckdb:PATH and snowflake:DSN")
 	}
 	return filepath.Abs(path)
 }
@@ -122,14 +122,6 @@ func CheckStage(ctx context.Context, p Places) error {
 		return err
 	}
 	return errors.Join(s.Check(ctx), b.Close())
-}
-
-// scheme is the part of a place that may be shown: a DSN can hold a password.
-func scheme(value string) string {
-	if s, _, ok := strings.Cut(value, ":"); ok {
-		return s + ":…"
-	}
-	return "without a scheme"
 }
 
 func unknown(key, value, offered string) error {
