@@ -36,6 +36,21 @@ var control = []record.Table{
 		"added integer", "removed integer", "changed integer", "same integer", "error text", "compared_at timestamp")},
 	{Schema: controlSchema, Name: "differences", Columns: columns(
 		"resync text", "function text", "table_name text", "kind text", "key json", "columns text")},
+	{Schema: controlSchema, Name: "sync_plans", Columns: columns(
+		"plan text", "sync text", "object text", "operation text", "undoes text", "hash text", "job text", "state text",
+		"creates integer", "updates integer", "deletes integer", "blankings integer", "zeroings integer",
+		"unchanged integer", "rejected integer", "kept integer", "blocked text", "planned_at timestamp",
+		"approved_by text", "approved_at timestamp", "approved_hash text", "fence integer", "owner text", "lease_until timestamp",
+		"sent integer", "failed integer", "unprocessed integer", "applied_at timestamp", "paused_until timestamp",
+		"next text", "error text", "updated_at timestamp")},
+	{Schema: controlSchema, Name: "sync_rows", Columns: columns(
+		"plan text", "n integer", "key text", "kind text", "field text", "before text", "after text",
+		"part integer", "state text", "destination_id text", "code text", "error text")},
+	{Schema: controlSchema, Name: "sync_jobs", Columns: columns(
+		"plan text", "part integer", "attempt integer", "way text", "job text", "state text", "rows integer",
+		"sent integer", "failed integer", "unprocessed integer", "error text", "created_at timestamp", "updated_at timestamp")},
+	{Schema: controlSchema, Name: "sync_sent", Columns: columns(
+		"sync text", "object text", "key text", "destination_id text", "accepted text", "plan text", "sent_at timestamp")},
 }
 
 // columns reads "name type" pairs.
