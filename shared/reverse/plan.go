@@ -1,0 +1,7 @@
+package reverse
+
+func (e *Engine) point(name string) {
+	if e.Point != nil {
+		e.Point(name)
+	}
+}
