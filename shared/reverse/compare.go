@@ -81,7 +81,7 @@ func rowsOf(rows [][]any) iter.Seq2[[]any, error] {
 // judge decides what a row needs: a change, nothing, or to be rejected.
 func (p *planner) judge(c candidate) (*Change, *misfit) {
 	if c.many > 1 {
-		return nil, bad(p.key, ruleAmbiguous, "%d records have this key; a key must name one", c.many)
+		return nil, bad(p.key, rejectAmbiguous, "%d records have this key; a key must name one", c.many)
 	}
 	key, m := preflight(p.key, c.key, p.keyPrefixes())
 	if m != nil {
@@ -100,9 +100,9 @@ func (p *planner) judge(c candidate) (*Change, *misfit) {
 	case op == Insert && c.accepted != nil:
 		return nil, nil
 	case op == Insert && c.id != "":
-		return nil, bad(p.key, ruleExists, "there is a record with this key, and the sync only inserts; use upsert, or leave the row out of the query")
+		return nil, bad(p.key, rejectExists, "there is a record with this key, and the sync only inserts; use upsert, or leave the row out of the query")
 	case op == Update && c.id == "":
-		return nil, bad(p.key, ruleMissing, "there is no record with this key, and the sync only updates; use upsert, or leave the row out of the query")
+		return nil, bad(p.key, rejectMissing, "there is no record with this key, and the sync only updates; use upsert, or leave the row out of the query")
 	case c.id == "":
 		change.Kind = KindCreate
 		change.Fields, m = p.created(c)
@@ -145,7 +145,7 @@ func (p *planner) created(c candidate) (out []FieldChange, m *misfit) {
 	}
 	for _, f := range p.object.Fields {
 		if !f.Nullable && f.Creatable && !f.Defaulted && !has[strings.ToLower(f.Name)] {
-			return nil, bad(f, ruleRequired, "a new record needs a value")
+			return nil, bad(f, rejectRequired, "a new record needs a value")
 		}
 	}
 	return out, nil
@@ -163,7 +163,7 @@ func (p *planner) updated(c candidate) (out []FieldChange, m *misfit) {
 			after, m = preflight(col.field, *c.values[i], col.prefixes)
 		}
 		if m == nil && after == "" && !col.field.Nullable && c.live[i] != nil {
-			m = bad(col.field, ruleRequired, "the field cannot be emptied; use nulls: ignore, or give it a value")
+			m = bad(col.field, rejectRequired, "the field cannot be emptied; use nulls: ignore, or give it a value")
 		}
 		if m != nil {
 			return nil, m
@@ -290,9 +290,9 @@ func (p *planner) badPage(ctx context.Context, from int64) (out [][]any, err err
 		if err := rows.Scan(dest...); err != nil {
 			return nil, p.Warehouse.Explain(err, "rows without a key of sync %s", p.job.Name)
 		}
-		m := misfit{ruleEmptyKey, fmt.Sprintf("%d rows of the query have no %s; this is one of them", n, p.job.Key)}
+		m := misfit{rejectEmptyKey, fmt.Sprintf("%d rows of the query have no %s; this is one of them", n, p.job.Key)}
 		if key != "" {
-			m = misfit{ruleDuplicate, fmt.Sprintf("%d rows of the query have this %s; this is one of them, and none was planned", n, p.job.Key)}
+			m = misfit{rejectDuplicate, fmt.Sprintf("%d rows of the query have this %s; this is one of them, and none was planned", n, p.job.Key)}
 		}
 		p.plan.Rejected += n
 		out = append(out, p.reject(key, m, values))
