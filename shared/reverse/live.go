@@ -27,7 +27,7 @@ type candidate struct {
 // live reads all records that have a key into a table of the session, where that
 // takes fewer requests than asking for each page of rows by its keys.
 func (p *planner) live(ctx context.Context) error {
-	if p.changed <= readAll {
+	if p.changed <= p.most {
 		return p.affordable((p.changed + readKeys - 1) / readKeys)
 	}
 	n, err := p.dest.Count(ctx, p.job.Object)

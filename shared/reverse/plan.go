@@ -26,6 +26,11 @@ type PlanOptions struct {
 // A job or query that cannot work is fault.Invalid; where the destination has too few
 // requests left it is fault.Limited, with a time, and nothing was planned.
 func (e *Engine) Plan(ctx context.Context, job Job, o PlanOptions) (*Plan, error) {
+	return e.planned(ctx, job, o, readAll)
+}
+
+// planned is Plan with the number of changed rows above which all records are read.
+func (e *Engine) planned(ctx context.Context, job Job, o PlanOptions, most int64) (*Plan, error) {
 	began := time.Now()
 	dest, err := e.Connect(ctx)
 	if err != nil {
@@ -37,7 +42,7 @@ func (e *Engine) Plan(ctx context.Context, job Job, o PlanOptions) (*Plan, error
 		return nil, err
 	}
 	defer conn.Close()
-	p := &planner{Engine: e, job: job, o: o, dest: dest, conn: conn,
+	p := &planner{Engine: e, job: job, o: o, most: most, dest: dest, conn: conn,
 		plan: &Plan{Sync: job.Name, Object: job.Object, Operation: job.Operation, Job: job, PlannedAt: e.Now().UTC()}}
 	defer p.clean(ctx)
 	if err := p.run(ctx); err != nil {
@@ -53,6 +58,7 @@ type planner struct {
 	*Engine
 	job    Job
 	o      PlanOptions
+	most   int64 // see readAll
 	dest   Destination
 	conn   *sql.Conn
 	plan   *Plan

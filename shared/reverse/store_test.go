@@ -171,7 +171,7 @@ func TestHashIsOverWhatIsWritten(t *testing.T) {
 func TestPlanThatFailsHalfWayIsNotThere(t *testing.T) {
 	e := engine(t)
 	conn, p, broken := session(t, e), planOf(scores()), errors.New("broken")
-	if err := e.store(t.Context(), conn, p, each(some(500), broken)); !errors.Is(err, broken) {
+	if err := e.store(t.Context(), conn, p, each(some(5000), broken)); !errors.Is(err, broken) {
 		t.Fatalf("error %v, want the source's", err)
 	}
 	if _, err := e.Get(t.Context(), p.ID); !errors.Is(err, fault.NotFound) {
