@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -85,13 +86,20 @@ func (p *planner) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.save(ctx, p.conn, p.plan, p.compared(ctx), p.facts)
+	b := beside{facts: p.facts}
+	if p.job.Guards.Share != nil {
+		b.records = func(ctx context.Context) (int64, error) { return p.dest.Count(ctx, p.job.Object) }
+	}
+	return p.save(ctx, p.conn, p.plan, p.compared(ctx), b)
 }
 
 // describe asks what the destination takes.
 func (p *planner) describe(ctx context.Context) (err error) {
 	if p.object, err = p.dest.Describe(ctx, p.job.Object); err != nil {
 		return err
+	}
+	if wrong := p.job.Check(p.object); len(wrong) > 0 {
+		return errors.Join(wrong...)
 	}
 	if err := p.affordable(1); err != nil {
 		return err
@@ -114,15 +122,14 @@ func (p *planner) describe(ctx context.Context) (err error) {
 	return nil
 }
 
-// lookup finds a field of the object, under the name that the job gives it.
+// lookup finds a field of the object.
 func (p *planner) lookup(name string) (Field, error) {
 	for _, f := range p.object.Fields {
-		if strings.EqualFold(f.Name, name) {
-			f.Name = name
+		if f.Name == name {
 			return f, nil
 		}
 	}
-	if name == "Id" {
+	if name == idField {
 		return Field{Name: name, Type: IDType, Key: true, Unique: true, CaseSensitive: true}, nil
 	}
 	return Field{}, fault.New(fault.Invalid, "sync %s: %s has no field %s that this user can see; mend the job, or give the user access", p.job.Name, p.job.Object, name)

@@ -45,7 +45,7 @@ func ptr[T any](v T) *T { return &v }
 
 func scores() Job {
 	return Job{Name: "scores", Owner: "ops@example.com", Query: "select 1", Object: "Account", Operation: Upsert, ExternalID: "DW_Key__c", Key: "account_key",
-		Fields: map[string]string{"score": "Score__c", "tier": "Tier__c"}, Guards: Guards{Writes: &Limit{Max: ptr(int64(10))}}, Expires: time.Hour}
+		Fields: map[string]string{"score": "Score__c", "tier": "Tier__c"}, Guards: Guards{Writes: &Limit{Max: ptr(int64(1 << 40))}}, Expires: time.Hour}
 }
 
 func planOf(j Job) *Plan {
