@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -99,6 +100,12 @@ func BenchmarkDiff(b *testing.B) {
 	j := million(w, benchRows, true)
 	w.exec("CHECKPOINT")
 	stop := heap()
+	var r0, r1 syscall.Rusage
+	syscall.Getrusage(0, &r0)
+	defer func() {
+		syscall.Getrusage(0, &r1)
+		b.ReportMetric((time.Duration(r1.Utime.Nano()-r0.Utime.Nano())+time.Duration(r1.Stime.Nano()-r0.Stime.Nano())).Seconds()/float64(b.N), "cpu-s/op")
+	}()
 	b.ReportAllocs()
 	for b.Loop() {
 		w.now = w.now.Add(48 * time.Hour)
