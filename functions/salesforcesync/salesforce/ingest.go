@@ -155,7 +155,7 @@ func (c *Client) Upload(ctx context.Context, id string, t reverse.Task, rows ite
 	}()
 	written := writeTable(pw, t, rows)
 	pw.CloseWithError(written) // nil is the end of the rows
-	if written != nil && !errors.Is(written, errAnswered) {
+	if written != nil && !errors.Is(written, errAnswered) && !errors.Is(written, io.ErrClosedPipe) {
 		cancel()
 		<-put
 		return fmt.Errorf("upload to job %s: %w", id, written)
@@ -176,7 +176,7 @@ func (c *Client) put(req *http.Request, s *session) error {
 	c.opts.Meter.AddRequest()
 	resp, err := c.door.client().Do(req)
 	if err != nil {
-		return fault.New(fault.Transient, "%w: %v", rest.ErrUnknown, unURL(err))
+		return fault.New(fault.Transient, "%w: %w", rest.ErrUnknown, unURL(err))
 	}
 	defer resp.Body.Close()
 	_, _ = c.heed(resp.Header)
@@ -185,7 +185,7 @@ func (c *Client) put(req *http.Request, s *session) error {
 	case resp.StatusCode/100 == 2 && err == nil:
 		return nil
 	case resp.StatusCode/100 == 2:
-		return fault.New(fault.Transient, "%w: %v", rest.ErrUnknown, err)
+		return fault.New(fault.Transient, "%w: %w", rest.ErrUnknown, err)
 	}
 	err = c.classify(resp.StatusCode, resp.Header, body)
 	switch {
