@@ -165,8 +165,10 @@ func (s *Server) row(rec map[string]json.RawMessage, object, op, key string) (ro
 		switch {
 		case f.system == "Id" && op == opUpsert && k != 0:
 			return row{}, bad("INVALID_FIELD", "The Id field should not be specified in the sobject data.")
+		case i == k && (!isType || f.system == "Id"):
+			x.c.key.text = text // what is no id is said of the record alone
 		case i == k:
-			x.c.key.text = text
+			x.c.key.text = value
 		case !ok || !isType:
 			return row{}, bad("JSON_PARSER_ERROR", "Cannot deserialize instance of "+strings.TrimPrefix(f.xsd(), "xsd:")+" from VALUE_STRING value "+text+" or request may be missing a required field at [line:1, column:1]")
 		default:

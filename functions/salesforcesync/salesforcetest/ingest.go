@@ -2,7 +2,6 @@ package salesforcetest
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -49,15 +48,16 @@ type job struct {
 	uploads                 int
 	took                    time.Duration
 
-	t    *table
-	key  int // field that names records
-	text string
-	head []column
-	body int // where the rows begin
-	rows []outcome
-	errs map[int]string
-	done int // rows that were attempted
-	fail int
+	t      *table
+	key    int // field that names records
+	text   string
+	head   []column
+	body   int // where the rows begin
+	rows   []outcome
+	broken string // what is wrong with all of the data
+	errs   map[int]string
+	done   int // rows that were attempted
+	fail   int
 
 	q     *selection // of a query job
 	found []int32
@@ -176,8 +176,11 @@ func (s *Server) upload(w http.ResponseWriter, r request, j *job) {
 	if r.ContentLength > 0 {
 		text.Grow(int(min(r.ContentLength, int64(s.o.UploadMax))))
 	}
-	_, err := io.Copy(&text, http.MaxBytesReader(w, r.Body, int64(s.o.UploadMax)))
-	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+	n, err := io.Copy(&text, io.LimitReader(r.Body, int64(s.o.UploadMax)+1))
+	if err == nil && n > int64(s.o.UploadMax) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			return // the client has gone
+		}
 		fail(w, http.StatusRequestEntityTooLarge, "REQUEST_TOO_LARGE", "Maximum size of an upload exceeded")
 		return
 	}

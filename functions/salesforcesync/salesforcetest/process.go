@@ -83,10 +83,16 @@ func (s *Server) process(j *job) {
 // open finds the columns and the rows of a job's data, once. What is wrong with all
 // of it is said in the words of a failed job.
 func (s *Server) open(j *job) (message string) {
-	if j.rows != nil {
-		return ""
+	if j.rows == nil {
+		j.rows = []outcome{}
+		if j.broken = j.parse(); j.broken != "" {
+			j.rows = []outcome{}
+		}
 	}
-	j.rows = []outcome{}
+	return j.broken
+}
+
+func (j *job) parse() (message string) {
 	x := j.lexer()
 	_, end, f, ok := x.next()
 	if !ok {
@@ -105,7 +111,6 @@ func (s *Server) open(j *job) (message string) {
 			return ""
 		}
 		if f == endings {
-			j.rows = []outcome{}
 			return "ClientInputError : LineEnding is invalid on user data. Current LineEnding setting is " + j.ending
 		}
 		if f == open {
@@ -196,6 +201,9 @@ func (s *Server) change(j *job, x *lexer, i int) (c change, bad1 *rowError) {
 		case h.field == j.key && h.parent == "" && j.op != opInsert:
 			if text != "#N/A" {
 				c.key.text = text
+			}
+			if value, ok := field.read(c.key.text); ok && field.system != "Id" {
+				c.key.text = value
 			}
 			continue
 		case j.op == opDelete:

@@ -2,9 +2,9 @@ package salesforcetest
 
 import (
 	"bufio"
+	"bytes"
 	"net/http"
 	"slices"
-	"strings"
 )
 
 // results sends one of a job's three files.
@@ -29,7 +29,7 @@ func (s *Server) results(w http.ResponseWriter, r request, j *job, what string) 
 	w.Header().Set("Content-Type", "text/csv")
 	out := bufio.NewWriterSize(w, 64<<10)
 	defer out.Flush() // a client that has gone is no mistake of the twin's
-	if what == "unprocessedrecords" && (j.fate.Garbled || j.head == nil) {
+	if what == "unprocessedrecords" && (j.fate.Garbled || j.broken != "") {
 		out.WriteString(j.garbled())
 		return
 	}
@@ -39,7 +39,7 @@ func (s *Server) results(w http.ResponseWriter, r request, j *job, what string) 
 // garbled is what comes of data that cannot be read: its rest, from the middle of a
 // line on.
 func (j *job) garbled() string {
-	if j.fate.Garbled {
+	if j.broken == "" {
 		return "\"a quote that nobody closes,\n" + j.text[j.body:]
 	}
 	return j.text
@@ -53,17 +53,19 @@ func (j *job) write(out *bufio.Writer, what string, states []byte) {
 	var line []byte
 	switch what {
 	case "successfulResults":
-		line = append(line, `"sf__Id","sf__Created",`...)
+		line = append(line, `"sf__Id","sf__Created"`...)
 	case "failedResults":
-		line = append(line, `"sf__Id","sf__Error",`...)
+		line = append(line, `"sf__Id","sf__Error"`...)
 	}
-	for k, name := range x.cells { // names of columns are bare, unlike those two and all values
-		if k > 0 {
+	if x.comma != ',' {
+		line = bytes.ReplaceAll(line, []byte(","), []byte{x.comma})
+	}
+	for _, name := range x.cells { // names of columns are bare, unlike those two and all values
+		if len(line) > 0 {
 			line = append(line, x.comma)
 		}
 		line = append(line, name...)
 	}
-	line = []byte(strings.ReplaceAll(string(line), `",`, `"`+string(x.comma)))
 	out.Write(append(line, j.eol()...))
 	for i := range j.rows {
 		at := j.place(i)
