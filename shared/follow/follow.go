@@ -17,6 +17,7 @@ import (
 
 	"github.com/millrace-data/millrace/shared/chain"
 	"github.com/millrace-data/millrace/shared/env"
+	"github.com/millrace-data/millrace/shared/record"
 	"github.com/millrace-data/millrace/shared/reverse"
 	"github.com/millrace-data/millrace/shared/warehouse"
 )
@@ -25,6 +26,8 @@ import (
 type Function struct {
 	Name string // one word, as in `millrace run NAME`
 	Doc  string // one sentence for `millrace --help` and doctor
+
+	Fills []record.Table // that it computes; none where it only carries tables elsewhere
 
 	// Open checks the configuration and makes no request. Configuration that is
 	// missing is one fault.Invalid that names every missing variable.
