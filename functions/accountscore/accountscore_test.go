@@ -65,7 +65,7 @@ func (h *town) loadAll() {
 // start gives the model every message of a load, oldest first, as a platform does.
 func (h *town) start(s follow.Start) []follow.Outcome {
 	h.Helper()
-	f, err := accountscore.Function.Open(env.Map(nil), follow.Invocation{Warehouse: h.Warehouse, Chain: h.Mill, Inputs: functions.Inputs(),
+	f, err := accountscore.Function.Open(env.Map(nil), follow.Invocation{Warehouse: h.Warehouse, Chain: h.Mill, Inputs: functions.Inputs(functions.All, functions.Followers),
 		Log: slog.New(slog.DiscardHandler), Now: time.Now, Owner: "test", Lease: time.Minute})
 	if err != nil {
 		h.Fatal(err)

@@ -27,7 +27,8 @@ type Function struct {
 	Name string // one word, as in `millrace run NAME`
 	Doc  string // one sentence for `millrace --help` and doctor
 
-	Fills []record.Table // that it computes; none where it only carries tables elsewhere
+	// Tables are those that it fills itself, which a sync may read. None for most.
+	Tables []record.Table
 
 	// Open checks the configuration and makes no request. Configuration that is
 	// missing is one fault.Invalid that names every missing variable.

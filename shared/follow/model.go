@@ -37,7 +37,7 @@ type Model struct {
 // Function makes the model a deployable.
 func (m Model) Function() *Function {
 	m.Table.Mode, m.Table.Open = record.ReplaceAll, true // open: there is nothing undeclared to keep in _extra
-	return &Function{Name: m.Name, Doc: m.Doc, Fills: []record.Table{m.Table}, Open: func(_ env.Lookup, in Invocation) (Follower, error) {
+	return &Function{Name: m.Name, Doc: m.Doc, Tables: []record.Table{m.Table}, Open: func(_ env.Lookup, in Invocation) (Follower, error) {
 		r := &modelRun{Model: m, in: in}
 		return r, r.resolve()
 	}}
