@@ -52,7 +52,7 @@ type score struct {
 
 	RevenuePoints  record.Decimal `field:"revenue_points" decimal:"5,2" doc:"0 to 40: the share of other accounts whose contracts are worth less."`
 	ActivePoints   record.Decimal `field:"active_points" decimal:"5,2" doc:"0 to 30: the share of learners who signed in lately."`
-	LearningPoints record.Decimal `field:"learning_points" decimal:"5,2" doc:"0 to 30: courses completed for each learner, up to one."`
+	LearningPoints record.Decimal `field:"learning_points" decimal:"5,2" doc:"0 to 30: the share of other accounts whose learners completed fewer courses a head."`
 
 	Revenue     record.Decimal `field:"revenue" decimal:"38,2" doc:"Extended selling price of all contract lines."`
 	Learners    int64          `field:"learners" doc:"Users at the academy who are not disabled."`

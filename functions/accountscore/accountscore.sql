@@ -42,8 +42,8 @@ WITH
          round(40 * percent_rank() OVER (ORDER BY k."revenue"), 2) AS "revenue_points",
          -- 30 points: a tool that people open is a tool that people renew.
          round(coalesce(30.0 * g."active" / nullif(g."learners", 0), 0), 2) AS "active_points",
-         -- 30 points: one course a head is all that we ask for.
-         round(coalesce(30.0 * least(g."completions", g."learners") / nullif(g."learners", 0), 0), 2) AS "learning_points"
+         -- 30 points: courses a head, as a rank again, because nobody knows how many are many.
+         round(30 * percent_rank() OVER (ORDER BY coalesce(1.0 * g."completions" / nullif(g."learners", 0), 0)), 2) AS "learning_points"
   FROM "contracts" AS k
   LEFT JOIN "learning" AS g ON g."account_key" = k."account_key"
 ),
