@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/millrace-data/millrace/shared/env"
 	"github.com/millrace-data/millrace/shared/fault"
@@ -82,7 +80,7 @@ func (m *modelRun) Handle(ctx context.Context, s Start) ([]Outcome, error) {
 	if s.Table != "" && !slices.Contains(m.Reads, s.Table) || len(s.Only) > 0 && !slices.Contains(s.Only, m.Name) && !slices.Contains(s.Only, m.Table.FullName()) {
 		return nil, nil
 	}
-	began, o := time.Now(), Outcome{}
+	var o Outcome
 	var err error
 	for range tries {
 		if o, err = m.once(ctx, s.Hand); !errors.Is(err, fault.Stale) {
@@ -90,13 +88,9 @@ func (m *modelRun) Handle(ctx context.Context, s Start) ([]Outcome, error) {
 		}
 	}
 	if errors.Is(err, fault.Stale) {
-		err = fault.New(fault.Transient, "model %s: its inputs were loaded %d times while it was computed; it is tried again later: %w", m.Name, tries, err)
+		err = fault.New(fault.Transient, "model %s: its inputs were loaded %d times while it was computed; it is tried again later: %v", m.Name, tries, err)
 	}
-	if o.State == "" && err == nil {
-		return nil, nil
-	}
-	m.account(ctx, o, began, err)
-	if err != nil {
+	if o.State == "" || err != nil {
 		return nil, err
 	}
 	return []Outcome{o}, nil
@@ -108,12 +102,11 @@ func (m *modelRun) once(ctx context.Context, hand bool) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	state, rows := all.state(), []warehouse.Slice(nil)
-	if rows, err = m.in.Warehouse.Slices(ctx, m.Name, m.Table.Name); err != nil {
-		return Outcome{}, err
-	}
-	known := find(rows, warehouse.ComputedID(state, 0))
+	state := warehouse.State(all.rows)
+	known, err := m.known(ctx, warehouse.ComputedID(state, 0))
 	switch {
+	case err != nil:
+		return Outcome{}, err
 	case len(all.never) > 0:
 		return m.idle("an input was never loaded", all.never)
 	case known.State == warehouse.Loaded && !hand:
@@ -121,8 +114,10 @@ func (m *modelRun) once(ctx context.Context, hand bool) (Outcome, error) {
 	case len(all.open) > 0:
 		return m.idle("an input is being loaded, which starts this again", all.open)
 	}
-	if known.State == warehouse.Loaded { // a person wants it all the same
-		known = again(rows, state)
+	for n := 1; known.State == warehouse.Loaded; n++ { // a person wants it all the same
+		if known, err = m.known(ctx, warehouse.ComputedID(state, n)); err != nil {
+			return Outcome{}, err
+		}
 	}
 	s := warehouse.Slice{Function: m.Name, Table: m.Table.Name, ID: known.ID, Purpose: "live", From: all.mark, To: all.mark, Fence: max(known.Fence, 1)}
 	if len(all.bad) > 0 {
@@ -208,42 +203,17 @@ func (m *modelRun) idle(why string, tables []string) (Outcome, error) {
 	return Outcome{}, nil
 }
 
-// account writes the run to millrace.runs and to the log.
-func (m *modelRun) account(ctx context.Context, o Outcome, began time.Time, err error) {
-	run := warehouse.Run{ID: began.UTC().Format("20060102T150405.000000Z"), Function: m.Name, Step: "compute", Table: m.Table.Name,
-		Outcome: o.State, Rows: o.Rows, QuotaLeft: -1, StartedAt: began, TookMS: time.Since(began).Milliseconds()}
-	args := []any{"function", m.Name, "table", m.Table.FullName(), "state", o.State, "rows", o.Rows, "took_ms", run.TookMS}
-	level := slog.LevelInfo
-	if cause := errors.Join(o.Err, err); cause != nil {
-		run.ErrorKind, run.Error = fault.Of(cause).Error(), cause.Error()
-		level, args = slog.LevelWarn, append(args, "error_kind", run.ErrorKind, "error", cause)
-	}
-	if err := m.in.Warehouse.RecordRun(context.WithoutCancel(ctx), run); err != nil {
-		args = append(args, "run_not_recorded", err)
-	}
-	m.in.Log.Log(ctx, level, "compute ended", args...)
-}
-
 func (m *modelRun) point(name string) {
 	if m.in.Point != nil {
 		m.in.Point(name)
 	}
 }
 
-func find(rows []warehouse.Slice, id string) warehouse.Slice {
-	for _, r := range rows {
-		if r.ID == id {
-			return r
-		}
+// known is the ledger row of a slice, and one without state where there is none.
+func (m *modelRun) known(ctx context.Context, id string) (warehouse.Slice, error) {
+	s, err := m.in.Warehouse.Slice(ctx, m.Name, m.Table.Name, id)
+	if errors.Is(err, fault.NotFound) {
+		return warehouse.Slice{ID: id}, nil
 	}
-	return warehouse.Slice{ID: id}
-}
-
-// again is the first slice of a state that is not loaded.
-func again(rows []warehouse.Slice, state string) warehouse.Slice {
-	for n := 1; ; n++ {
-		if s := find(rows, warehouse.ComputedID(state, n)); s.State != warehouse.Loaded {
-			return s
-		}
-	}
+	return s, err
 }

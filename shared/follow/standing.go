@@ -17,8 +17,6 @@ type standing struct {
 	mark  time.Time         // the smallest of theirs; zero where one has none
 }
 
-func (s *standing) state() string { return warehouse.State(s.rows) }
-
 // standing looks at all inputs. Only live slices say whether there is work under
 // way, and how it ended: a backfill of years must not hold up what is new.
 func (m *modelRun) standing(ctx context.Context) (*standing, error) {
