@@ -10,6 +10,7 @@ package functions
 import (
 	"strings"
 
+	"github.com/millrace-data/millrace/functions/accountscore"
 	"github.com/millrace-data/millrace/functions/adaptive"
 	"github.com/millrace-data/millrace/functions/clari"
 	"github.com/millrace-data/millrace/functions/ociusage"
@@ -33,7 +34,9 @@ var All = []*extract.Function{
 
 // Followers are the functions of this build that tables start, in the order in which
 // one starts the next. Their names are none of [All]'s.
-var Followers = []*follow.Function{}
+var Followers = []*follow.Function{
+	accountscore.Function,
+}
 
 // Find returns the connector of that name. fault.Invalid lists the known ones.
 func Find(name string) (*extract.Function, error) {
