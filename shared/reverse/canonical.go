@@ -59,18 +59,18 @@ var (
 )
 
 var (
-	decimal = regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,9})?$`)
-	plain   = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
+	numberForm = regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,9})?$`)
+	wholeForm  = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
 )
 
 // mostDigits is more than any destination takes, and bounds what an exponent makes.
 const mostDigits = 400
 
 func canonicalNumber(text string) (string, error) {
-	if len(text) <= mostDigits && plain.MatchString(text) {
+	if len(text) <= mostDigits && wholeForm.MatchString(text) {
 		return text, nil
 	}
-	d, err := number(text)
+	d, err := exact(text)
 	if err != nil {
 		return "", err
 	}
@@ -84,8 +84,8 @@ func canonicalNumber(text string) (string, error) {
 	return d.Text('f'), nil
 }
 
-func number(text string) (*apd.Decimal, error) {
-	if !decimal.MatchString(text) {
+func exact(text string) (*apd.Decimal, error) {
+	if !numberForm.MatchString(text) {
 		return nil, errNumber
 	}
 	if len(text) > 4*mostDigits {
@@ -98,7 +98,7 @@ func number(text string) (*apd.Decimal, error) {
 	return d, nil
 }
 
-func numeric(text string) bool { return decimal.MatchString(text) }
+func numeric(text string) bool { return numberForm.MatchString(text) }
 
 func canonicalBoolean(text string) (string, error) {
 	switch strings.ToLower(text) {

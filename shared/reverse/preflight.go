@@ -9,18 +9,18 @@ import (
 
 // The rules that reject a row of a query before anything is sent.
 const (
-	ruleEmptyKey  = "empty_key"
-	ruleDuplicate = "duplicate_key"
-	ruleType      = "wrong_type"
-	ruleLong      = "too_long"
-	ruleDigits    = "too_many_digits"
-	rulePicklist  = "not_in_picklist"
-	ruleReference = "bad_reference"
-	ruleNA        = "literal_na"
-	ruleRequired  = "required"
-	ruleExists    = "exists"
-	ruleMissing   = "missing"
-	ruleAmbiguous = "ambiguous"
+	rejectEmptyKey  = "empty_key"
+	rejectDuplicate = "duplicate_key"
+	rejectType      = "wrong_type"
+	rejectLong      = "too_long"
+	rejectDigits    = "too_many_digits"
+	rejectPicklist  = "not_in_picklist"
+	rejectReference = "bad_reference"
+	rejectNA        = "literal_na"
+	rejectRequired  = "required"
+	rejectExists    = "exists"
+	rejectMissing   = "missing"
+	rejectAmbiguous = "ambiguous"
 )
 
 // misfit is what is wrong with a value: the rule that it breaks, and why, without the value.
@@ -36,13 +36,13 @@ func bad(f Field, rule, format string, args ...any) *misfit {
 func preflight(f Field, text string, prefixes []string) (string, *misfit) {
 	v, err := Canonical(f, text)
 	if err != nil {
-		return "", bad(f, ruleType, "%s", err)
+		return "", bad(f, rejectType, "%s", err)
 	}
 	if v == "" {
 		return "", nil
 	}
 	if v == "#N/A" {
-		return "", bad(f, ruleNA, "the text #N/A means null to the destination and cannot be written; make it null in the query, or another text")
+		return "", bad(f, rejectNA, "the text #N/A means null to the destination and cannot be written; make it null in the query, or another text")
 	}
 	switch f.Type {
 	case NumberType:
@@ -57,7 +57,7 @@ func preflight(f Field, text string, prefixes []string) (string, *misfit) {
 		}
 	}
 	if n := utf8.RuneCountInString(v); f.Length > 0 && n > f.Length {
-		return v, bad(f, ruleLong, "%d characters, and the field holds %d; cut it with left() in the query", n, f.Length)
+		return v, bad(f, rejectLong, "%d characters, and the field holds %d; cut it with left() in the query", n, f.Length)
 	}
 	return v, nil
 }
@@ -69,10 +69,10 @@ func digits(f Field, v string) *misfit {
 	}
 	whole, fraction, _ := strings.Cut(strings.TrimPrefix(v, "-"), ".")
 	if len(fraction) > f.Scale {
-		return bad(f, ruleDigits, "%d digits after the point, and the field holds %d; use round(x, %d) in the query", len(fraction), f.Scale, f.Scale)
+		return bad(f, rejectDigits, "%d digits after the point, and the field holds %d; use round(x, %d) in the query", len(fraction), f.Scale, f.Scale)
 	}
 	if most := f.Precision - f.Scale; whole != "0" && len(whole) > most {
-		return bad(f, ruleDigits, "%d digits before the point, and the field holds %d", len(whole), most)
+		return bad(f, rejectDigits, "%d digits before the point, and the field holds %d", len(whole), most)
 	}
 	return nil
 }
@@ -88,7 +88,7 @@ func choice(f Field, v string) *misfit {
 	}
 	for _, one := range values {
 		if !slices.Contains(f.Values, one) {
-			return bad(f, rulePicklist, "the value is not one of the %d active ones of the picklist", len(f.Values))
+			return bad(f, rejectPicklist, "the value is not one of the %d active ones of the picklist", len(f.Values))
 		}
 	}
 	return nil
@@ -97,10 +97,10 @@ func choice(f Field, v string) *misfit {
 // reference checks the form of an id, and whose record it can be.
 func reference(f Field, v string, prefixes []string) *misfit {
 	if len(v) != 18 || !alphanumeric(v) {
-		return bad(f, ruleReference, "an id of 15 or 18 letters and digits is expected")
+		return bad(f, rejectReference, "an id of 15 or 18 letters and digits is expected")
 	}
 	if len(prefixes) > 0 && !slices.Contains(prefixes, v[:3]) {
-		return bad(f, ruleReference, "the id is not of a record of %s, whose ids begin with %s", strings.Join(f.References, " or "), strings.Join(prefixes, " or "))
+		return bad(f, rejectReference, "the id is not of a record of %s, whose ids begin with %s", strings.Join(f.References, " or "), strings.Join(prefixes, " or "))
 	}
 	return nil
 }
