@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/millrace-data/millrace/shared/fault"
 )
@@ -174,6 +175,10 @@ func parse(text []byte, dir string) *file {
 	f := &file{lines: map[string]int{}}
 	if len(text) > fileMax {
 		f.problems = []problem{{Line: 1, Rule: ruleSyntax, Message: fmt.Sprintf("the file is larger than %d bytes", fileMax)}}
+		return f
+	}
+	if !utf8.Valid(text) {
+		f.problems = []problem{{Line: 1, Rule: ruleSyntax, Message: "the file is not UTF-8"}}
 		return f
 	}
 	n, p := readYAML(text)
