@@ -1,6 +1,7 @@
 package reverse
 
 import (
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,13 @@ import (
 
 // fileMax is how large a job file, or a query's, may be: nobody writes 1 MiB by hand.
 const fileMax = 1 << 20
+
+//go:embed job.schema.json
+var schema string
+
+// Schema is the JSON Schema (draft 2020-12) of job files, for editors and other
+// programs. [ParseJob] takes nothing that it does not.
+func Schema() string { return schema }
 
 // problem is something that is wrong with a job file.
 type problem struct {
