@@ -13,8 +13,8 @@ import (
 const idField = "Id"
 
 // Check compares a job with what the destination says of its object, and returns
-// everything that can never work, as fault.Invalid. Names are compared as they are
-// written: a destination gives them back in its own way.
+// everything that can never work, as fault.Invalid. Upper and lower case of names is
+// the same.
 //
 // What a record needs to be created is an error of an insert only. An upsert may
 // find every record there; see [Job.Missing].
@@ -59,7 +59,7 @@ var (
 func (o *Object) field(name string) (Field, string) {
 	var names []string
 	for _, f := range o.Fields {
-		if f.Name == name {
+		if strings.EqualFold(f.Name, name) {
 			return f, ""
 		}
 		names = append(names, f.Name)
@@ -112,7 +112,8 @@ func (j Job) Missing(o *Object) (fields []string) {
 	}
 	sent := slices.Collect(maps.Values(j.Fields))
 	for _, f := range o.Fields {
-		if !f.Nullable && !f.Defaulted && f.Creatable && f.Name != j.ExternalID && !slices.Contains(sent, f.Name) {
+		if !f.Nullable && !f.Defaulted && f.Creatable && !strings.EqualFold(f.Name, j.ExternalID) &&
+			!slices.ContainsFunc(sent, func(s string) bool { return strings.EqualFold(s, f.Name) }) {
 			fields = append(fields, f.Name)
 		}
 	}
