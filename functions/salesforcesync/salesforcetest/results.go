@@ -112,7 +112,11 @@ func (j *job) line(to []byte, x *lexer, i int) []byte {
 		}
 		to = append(quote(append(quote(to, id), x.comma), j.errs[i]), x.comma)
 	}
-	for k, cell := range x.cells {
+	for k := range j.head { // as many as the header has, whatever the row had
+		cell := ""
+		if k < len(x.cells) {
+			cell = x.cells[k]
+		}
 		if k > 0 {
 			to = append(to, x.comma)
 		}

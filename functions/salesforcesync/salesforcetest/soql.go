@@ -195,6 +195,8 @@ func (f *Field) literal(word string) (string, *rowError) {
 	switch {
 	case word == "":
 		return "", malformed("unexpected token: '<EOF>'")
+	case strings.Contains("(),=", word):
+		return "", malformed("unexpected token: '%s'", word)
 	case !quoted && strings.EqualFold(word, "null"):
 		return "", nil
 	case quoted != (f.isText() || f.Type == "reference" || f.Type == "id"):
