@@ -251,3 +251,20 @@ func TestOtherPeople(t *testing.T) {
 		t.Error("the record is still there, or counts as written by the API")
 	}
 }
+
+// A client that is killed, or does not read its answer, does not stop the others.
+func TestClientThatDoesNotRead(t *testing.T) {
+	c := start(t, salesforcetest.Options{Polls: -1, BulkPage: 100_000})
+	c.twin.Seed("Account", []string{"Name"}, 100_000, func(i int, values []string) { values[0] = strings.Repeat("n", 200) })
+	job := c.want(200, "POST", "jobs/query", `{"operation":"query","query":"SELECT Name FROM Account"}`).(map[string]any)
+	path := c.base + "/services/data/v60.0/jobs/query/" + job["id"].(string)
+	c.want(200, "GET", "jobs/query/"+job["id"].(string), "")
+	r, _ := http.NewRequest("GET", path+"/results", nil)
+	r.Header.Set("Authorization", "Bearer "+c.token)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatal(resp, err)
+	}
+	defer resp.Body.Close() // 20 MB that nobody reads
+	c.want(200, "GET", "limits", "")
+}
