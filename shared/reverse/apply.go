@@ -13,7 +13,7 @@ import (
 
 // applier is one apply of one plan, by one worker.
 type applier struct {
-	hold
+	*hold
 	d       Destination
 	bulk    Bulk // nil where the destination has none
 	conn    *sql.Conn
@@ -22,6 +22,7 @@ type applier struct {
 	fields  []Field // see task
 	resumed bool    // some of the plan may be written
 	stopAt  time.Time
+	done    map[RowState]int64 // rows of the plan, when the last part ended
 }
 
 // Apply writes an approved plan, once, or goes on with one that was left. Before the
@@ -39,7 +40,7 @@ func (e *Engine) Apply(ctx context.Context, id string) (*Plan, error) {
 	if err != nil || p.State != PlanApplying {
 		return p, err
 	}
-	h := hold{e: e, p: p}
+	h := &hold{e: e, p: p}
 	started := e.now()
 	err = h.keep(ctx, func(ctx context.Context) error { return (&applier{hold: h}).apply(ctx) })
 	now, getErr := e.Get(context.WithoutCancel(ctx), id)
@@ -320,5 +321,5 @@ func (e *Engine) again(ctx context.Context, p *Plan) (*Plan, error) {
 	if p.Undoes != "" {
 		return e.Rollback(ctx, p.Undoes)
 	}
-	return nil, fault.New(fault.Invalid, "no way to plan yet")
+	return e.Plan(ctx, p.Job, PlanOptions{})
 }

@@ -10,8 +10,8 @@ import (
 
 // Names of temporary tables, each of one session.
 const (
-	liveTable = `"millrace_live"` // what the destination has: a line per record, with field '', and one per value
-	seenTable = `"millrace_seen"` // rows of a plan beside that
+	standTable = `"millrace_stand"` // what the destination has: a line per record, with field '', and one per value
+	seenTable  = `"millrace_seen"`  // rows of a plan beside that
 )
 
 // looking is rows of a plan whose records are read live: those that where selects.
@@ -56,17 +56,17 @@ func (l looking) joined() string {
 		key = `lower(r."key")`
 	}
 	name := fmt.Sprintf(`CASE WHEN r."kind" = '%s' THEN 'key ' || %s WHEN length(r."destination_id") = 18 THEN 'id ' || substr(r."destination_id", 1, 15) ELSE 'id ' || r."destination_id" END`, l.byKey, key)
-	return rowsTable + ` AS r LEFT JOIN ` + liveTable + ` AS h ON h."field" = '' AND h."record" = ` + name +
-		` LEFT JOIN ` + liveTable + ` AS v ON v."field" = r."field" AND v."record" = h."record" AND v."id" = h."id" WHERE r."plan" = ? AND ` + l.where
+	return rowsTable + ` AS r LEFT JOIN ` + standTable + ` AS h ON h."field" = '' AND h."record" = ` + name +
+		` LEFT JOIN ` + standTable + ` AS v ON v."field" = r."field" AND v."record" = h."record" AND v."id" = h."id" WHERE r."plan" = ? AND ` + l.where
 }
 
-// read fills liveTable.
+// read fills standTable.
 func (l looking) read(ctx context.Context) error {
-	if _, err := l.conn.ExecContext(ctx, `CREATE OR REPLACE TEMPORARY TABLE `+liveTable+` ("record" VARCHAR, "id" VARCHAR, "field" VARCHAR, "value" VARCHAR)`); err != nil {
+	if _, err := l.conn.ExecContext(ctx, `CREATE OR REPLACE TEMPORARY TABLE `+standTable+` ("record" VARCHAR, "id" VARCHAR, "field" VARCHAR, "value" VARCHAR)`); err != nil {
 		return l.e.Warehouse.Explain(err, "look at what is live")
 	}
 	var n int64
-	fields, err := texts(ctx, l.e, `SELECT DISTINCT "field" FROM `+rowsTable+` AS r WHERE r."plan" = ? AND "field" <> ? ORDER BY "field"`, l.p.ID, l.p.Job.ExternalID)
+	fields, err := listed(ctx, l.e, `SELECT DISTINCT "field" FROM `+rowsTable+` AS r WHERE r."plan" = ? AND "field" <> ? ORDER BY "field"`, l.p.ID, l.p.Job.ExternalID)
 	if err == nil {
 		err = l.e.Warehouse.DB().QueryRowContext(ctx, `SELECT count(DISTINCT r."n") FROM `+rowsTable+` AS r WHERE r."plan" = ? AND `+l.where, append([]any{l.p.ID}, l.args...)...).Scan(null[int64]{&n})
 	}
@@ -77,7 +77,7 @@ func (l looking) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = l.e.Warehouse.Fill(ctx, l.conn, "", strings.Trim(liveTable, `"`), []string{"record", "id", "field", "value"}, l.lines(ctx, reads))
+	_, err = l.e.Warehouse.Fill(ctx, l.conn, "", strings.Trim(standTable, `"`), []string{"record", "id", "field", "value"}, l.lines(ctx, reads))
 	return err
 }
 
@@ -102,7 +102,7 @@ func (l looking) queries(ctx context.Context, n int64, fields []string) (iter.Se
 			q.Key = by.key
 			for after := ""; ; after = q.Keys[len(q.Keys)-1] {
 				var err error
-				q.Keys, err = texts(ctx, l.e, fmt.Sprintf(`SELECT DISTINCT %[1]s FROM %[2]s AS r WHERE r."plan" = ? AND %[3]s AND r."kind" %[4]s '%[5]s' AND %[1]s > ? ORDER BY 1 LIMIT %[6]d`, by.column, rowsTable, l.where, by.is, l.byKey, lookPage),
+				q.Keys, err = listed(ctx, l.e, fmt.Sprintf(`SELECT DISTINCT %[1]s FROM %[2]s AS r WHERE r."plan" = ? AND %[3]s AND r."kind" %[4]s '%[5]s' AND %[1]s > ? ORDER BY 1 LIMIT %[6]d`, by.column, rowsTable, l.where, by.is, l.byKey, lookPage),
 					append(append([]any{l.p.ID}, l.args...), after)...)
 				if len(q.Keys) == 0 && err == nil {
 					break
@@ -184,13 +184,14 @@ func canonicalOr(f Field, text string) string {
 	return text
 }
 
-// field finds a field by its name. Every object has an Id.
+// field finds a field, under the name that the job gives it. Every object has an Id.
 func (o *Object) field(name string) (Field, bool) {
 	if name == "Id" {
 		return Field{Name: "Id", Type: IDType, Key: true, Unique: true, CaseSensitive: true}, true
 	}
 	for _, f := range o.Fields {
-		if f.Name == name {
+		if strings.EqualFold(f.Name, name) {
+			f.Name = name
 			return f, true
 		}
 	}

@@ -89,7 +89,7 @@ func (a *applier) task(ctx context.Context, kinds []Kind) (Task, error) {
 		return t, nil
 	}
 	if a.fields == nil {
-		names, err := texts(ctx, a.e, `SELECT DISTINCT "field" FROM `+rowsTable+` WHERE "plan" = ? AND "kind" <> 'delete' ORDER BY "field"`, a.p.ID)
+		names, err := listed(ctx, a.e, `SELECT DISTINCT "field" FROM `+rowsTable+` WHERE "plan" = ? AND "kind" <> 'delete' ORDER BY "field"`, a.p.ID)
 		if err != nil {
 			return t, err
 		}
@@ -108,7 +108,7 @@ func (a *applier) task(ctx context.Context, kinds []Kind) (Task, error) {
 	return t, nil
 }
 
-func texts(ctx context.Context, e *Engine, q string, args ...any) (out []string, err error) {
+func listed(ctx context.Context, e *Engine, q string, args ...any) (out []string, err error) {
 	rows, err := e.Warehouse.DB().QueryContext(ctx, q, args...)
 	if err != nil {
 		return nil, err
