@@ -256,10 +256,10 @@ func (p *planner) merged(c candidate) string {
 
 // unkeyedRejects rejects the rows whose key is no key.
 func (p *planner) unkeyedRejects(ctx context.Context) error {
-	if err := p.create(ctx, sameTable, texts(`"key"`, `"id"`, `"accepted"`)...); err != nil {
+	if err := p.create(ctx, sameTable, textDefs(`"key"`, `"id"`, `"accepted"`)...); err != nil {
 		return err
 	}
-	if err := p.create(ctx, rejectedTable, texts(`"reject"`, `"rule"`, `"reason"`, `"row"`)...); err != nil {
+	if err := p.create(ctx, rejectedTable, textDefs(`"reject"`, `"rule"`, `"reason"`, `"row"`)...); err != nil {
 		return err
 	}
 	for from := int64(0); ; from += comparing {

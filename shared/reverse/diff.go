@@ -52,7 +52,7 @@ func (p *planner) encoded(alias string) string {
 // diff finds the rows of the query that the destination has not accepted as they
 // are, in the order in which they will be written.
 func (p *planner) diff(ctx context.Context) error {
-	defs := append([]string{`"r" BIGINT`}, texts(append([]string{`"key"`, `"accepted"`, `"sent"`}, p.fs("")...)...)...)
+	defs := append([]string{`"r" BIGINT`}, textDefs(append([]string{`"key"`, `"accepted"`, `"sent"`}, p.fs("")...)...)...)
 	if err := p.create(ctx, changedTable, defs...); err != nil {
 		return err
 	}
