@@ -98,6 +98,7 @@ func TestKilledAnywhere(t *testing.T) {
 					continue
 				}
 				t.Run(fmt.Sprintf("%s:%s:%s", op, way, name), func(t *testing.T) {
+					t.Parallel()
 					crash(t, op, way+":"+name)
 				})
 			}

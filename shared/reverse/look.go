@@ -52,7 +52,7 @@ func (l looking) look(ctx context.Context) error {
 // joined is the rows r with their records h and live values v.
 func (l looking) joined() string {
 	key := `r."key"`
-	if f, _ := l.object.field(l.p.Job.ExternalID); !f.CaseSensitive {
+	if f, _ := l.object.called(l.p.Job.ExternalID); !f.CaseSensitive {
 		key = `lower(r."key")`
 	}
 	name := fmt.Sprintf(`CASE WHEN r."kind" = '%s' THEN 'key ' || %s WHEN length(r."destination_id") = 18 THEN 'id ' || substr(r."destination_id", 1, 15) ELSE 'id ' || r."destination_id" END`, l.byKey, key)
@@ -149,7 +149,7 @@ func (l looking) names(q Query, rec Record) (out []string) {
 		}
 		out = append(out, "id "+id)
 	}
-	if f, _ := l.object.field(q.Key); q.Key == l.p.Job.ExternalID {
+	if f, _ := l.object.called(q.Key); q.Key == l.p.Job.ExternalID {
 		key := canonicalOr(f, rec.Key)
 		if !f.CaseSensitive {
 			key = strings.ToLower(key)
@@ -167,7 +167,7 @@ func (l looking) record(name string, q Query, rec Record, yield func([]any, erro
 		if v == nil || *v == "" {
 			continue
 		}
-		f, _ := l.object.field(q.Fields[i])
+		f, _ := l.object.called(q.Fields[i])
 		if !yield([]any{name, rec.ID, q.Fields[i], canonicalOr(f, *v)}, nil) {
 			return false
 		}
@@ -184,8 +184,8 @@ func canonicalOr(f Field, text string) string {
 	return text
 }
 
-// field finds a field, under the name that the job gives it. Every object has an Id.
-func (o *Object) field(name string) (Field, bool) {
+// called finds a field, under the name that the job gives it. Every object has an Id.
+func (o *Object) called(name string) (Field, bool) {
 	if name == "Id" {
 		return Field{Name: "Id", Type: IDType, Key: true, Unique: true, CaseSensitive: true}, true
 	}
