@@ -163,7 +163,7 @@ func crash(t *testing.T, op reverse.Operation, point string) {
 			t.Errorf("%s is %v", key, left[key])
 		}
 	}
-	if n := w.count(`SELECT count(*) FROM millrace.sync_sent`); op != reverse.Delete && n != 9 {
+	if n := w.count(`SELECT count(*) FROM "millrace"."sync_sent"`); op != reverse.Delete && n != 9 {
 		t.Errorf("%d rows are known as accepted", n)
 	}
 }

@@ -30,7 +30,7 @@ func (w *world) values() map[string]reversetest.Fields {
 }
 
 func TestRollback(t *testing.T) {
-	eachWay(t, func(t *testing.T, w *world) {
+	everyWay(t, func(t *testing.T, w *world) {
 		for i := range 5 {
 			w.mem.Add("Account", reversetest.Fields{"DW_Key__c": fmt.Sprintf("k%02d", i), "Score__c": "99.50", "Name": "n"})
 		}
@@ -79,7 +79,7 @@ func TestRollbackOfRollback(t *testing.T) {
 }
 
 func TestRollbackOfDelete(t *testing.T) {
-	eachWay(t, func(t *testing.T, w *world) {
+	everyWay(t, func(t *testing.T, w *world) {
 		for i := range 3 {
 			w.mem.Add("Account", reversetest.Fields{"DW_Key__c": fmt.Sprintf("k%02d", i), "Score__c": "4", "Name": "is not of the job"})
 		}
