@@ -43,7 +43,7 @@ func TestSpell(t *testing.T) {
 
 func TestProgressLine(t *testing.T) {
 	p := newProgress(&bytes.Buffer{}, false)
-	if got := p.line(time.Second); got != "" {
+	if got := p.sum(time.Second); got != "" {
 		t.Errorf("before anything was read: got %q", got)
 	}
 	p.see(extract.Progress{Table: "a", Slice: "1", Rows: 1000, Pages: 10, Requests: 11, QuotaLeft: 200})
@@ -52,7 +52,7 @@ func TestProgressLine(t *testing.T) {
 	p.load(load.Outcome{Rows: 500})
 	p.load(load.Outcome{Rows: 500, Again: true})
 	want := "10s  2,500 rows read  250 rows/s  500 loaded  25 pages  26 requests  quota left 190"
-	if got := p.line(10 * time.Second); got != want {
+	if got := p.sum(10 * time.Second); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

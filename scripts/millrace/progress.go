@@ -4,30 +4,39 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace-data/millrace/shared/extract"
 	"github.com/millrace-data/millrace/shared/load"
 )
 
-// progress tells people who wait how far a run is: one line that changes on a
+// line tells people who wait how far something is: one line that changes on a
 // terminal, a plain line every few seconds elsewhere.
-type progress struct {
+type line struct {
 	w    io.Writer
 	live bool
+	text func(elapsed time.Duration) string // "" while there is nothing to say
 
-	mu     sync.Mutex
-	slices map[string]extract.Progress
-	loaded int64 // rows
-	shown  bool
-
+	shown bool
 	began time.Time
 	quit  chan struct{}
 	gone  sync.WaitGroup
 }
 
+// progress is how far a run is.
+type progress struct {
+	line
+
+	mu     sync.Mutex
+	slices map[string]extract.Progress
+	loaded int64 // rows
+}
+
 func newProgress(w io.Writer, live bool) *progress {
-	return &progress{w: w, live: live, slices: map[string]extract.Progress{}, quit: make(chan struct{})}
+	p := &progress{line: line{w: w, live: live, quit: make(chan struct{})}, slices: map[string]extract.Progress{}}
+	p.text = p.sum
+	return p
 }
 
 // see takes what an engine reports; it is called by several goroutines.
@@ -46,7 +55,7 @@ func (p *progress) load(o load.Outcome) {
 	}
 }
 
-func (p *progress) start() {
+func (p *line) start() {
 	every := 5 * time.Second
 	if p.live {
 		every = 200 * time.Millisecond
@@ -67,7 +76,7 @@ func (p *progress) start() {
 }
 
 // stop ends the line and waits for the goroutine.
-func (p *progress) stop() {
+func (p *line) stop() {
 	close(p.quit)
 	p.gone.Wait()
 	if p.live && p.shown {
@@ -75,8 +84,8 @@ func (p *progress) stop() {
 	}
 }
 
-func (p *progress) show() {
-	line := p.line(time.Since(p.began))
+func (p *line) show() {
+	line := p.text(time.Since(p.began))
 	if line == "" {
 		return
 	}
@@ -88,8 +97,8 @@ func (p *progress) show() {
 	}
 }
 
-// line sums up the slices; "" while nothing was read.
-func (p *progress) line(elapsed time.Duration) string {
+// sum sums up the slices; "" while nothing was read.
+func (p *progress) sum(elapsed time.Duration) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.slices) == 0 {
@@ -113,4 +122,31 @@ func (p *progress) line(elapsed time.Duration) string {
 		line += "  quota left " + figure(quota)
 	}
 	return line
+}
+
+// rowProgress is how far a sync is.
+type rowProgress struct {
+	line
+	done, rows atomic.Int64
+}
+
+func newRowProgress(w io.Writer, live bool) *rowProgress {
+	p := &rowProgress{line: line{w: w, live: live, quit: make(chan struct{})}}
+	p.text = func(elapsed time.Duration) string {
+		if p.rows.Load() == 0 && p.done.Load() == 0 {
+			return ""
+		}
+		of := ""
+		if n := p.rows.Load(); n > 0 {
+			of = " of " + figure(n)
+		}
+		return fmt.Sprintf("%s  %s%s rows", spell(elapsed.Round(time.Second)), figure(p.done.Load()), of)
+	}
+	return p
+}
+
+// see takes what the engine reports.
+func (p *rowProgress) see(done, rows int64) {
+	p.done.Store(done)
+	p.rows.Store(rows)
 }

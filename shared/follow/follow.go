@@ -30,12 +30,14 @@ type Function struct {
 	// Tables are those that it fills itself, which a sync may read. None for most.
 	Tables []record.Table
 
-	// Open checks the configuration and makes no request. Configuration that is
-	// missing is one fault.Invalid that names every missing variable.
+	// Open checks the configuration and makes no request; in may lack all but Now.
+	// Configuration that is missing is one fault.Invalid that names every missing
+	// variable. A Follower that is an io.Closer is closed with the platform.
 	Open func(cfg env.Lookup, in Invocation) (Follower, error)
 }
 
-// Invocation is what a platform lends to a Follower for one invocation.
+// Invocation is what a platform lends to a Follower, for as long as its configuration
+// stays the same: one Follower serves many starts, one after the other or at once.
 type Invocation struct {
 	Warehouse *warehouse.Warehouse
 	Chain     chain.Publisher
@@ -44,7 +46,7 @@ type Invocation struct {
 	Now       func() time.Time
 	Owner     string // names this worker in leases
 	Lease     time.Duration
-	Scratch   string            // folder for files that live as long as the invocation
+	Scratch   string            // folder for files that live as long as a start
 	Point     func(name string) // crash points, for tests; nil = none
 }
 

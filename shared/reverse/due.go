@@ -26,6 +26,14 @@ func (e *Engine) LoadedAt(ctx context.Context, table string) (time.Time, error) 
 	return time.Time{}, nil
 }
 
+// Busy is until when another worker may be writing to an object at most; zero where
+// none is.
+func (e *Engine) Busy(ctx context.Context, object string) (time.Time, error) {
+	now := time.Now().UTC() // of leases, which run on the real clock
+	t, err := e.newest(ctx, `SELECT max("lease_until") FROM "millrace"."sync_plans" WHERE "object" = ? AND "state" = 'applying' AND "lease_until" > ?`, object, now)
+	return t, e.Warehouse.Explain(err, "plans that are being applied to %s", object)
+}
+
 func (e *Engine) newest(ctx context.Context, query string, args ...any) (time.Time, error) {
 	var t sql.NullTime
 	err := e.Warehouse.DB().QueryRowContext(ctx, query, args...).Scan(&t)

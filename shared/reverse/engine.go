@@ -51,6 +51,11 @@ type Change struct {
 	ID     string // of the record; "" for a create
 	Kind   Kind
 	Fields []FieldChange // by name; of a delete: what is lost
+
+	// Accepted is what sync_sent is to hold once the change is sent; nil, of a
+	// rollback, leaves it as it is. It is not written to the destination, and so not
+	// part of the hash.
+	Accepted *string
 }
 
 // FieldChange is a field before and after, in canonical text; nil is null.
