@@ -68,13 +68,7 @@ func FindFollower(name string) (*follow.Function, error) {
 // Inputs are the tables that functions fill, as a sync looks for them.
 func Inputs(connectors []*extract.Function, followers []*follow.Function) (out []reverse.Input) {
 	add := func(function string, t record.Table) {
-		in := reverse.Input{Function: function, Schema: t.Schema, Table: t.Name, Classes: map[string]string{}}
-		for _, c := range t.Columns {
-			if c.PII != "" {
-				in.Classes[c.Name] = c.PII
-			}
-		}
-		out = append(out, in)
+		out = append(out, reverse.Input{Function: function, Schema: t.Schema, Table: t.Name, Classes: t.Classes()})
 	}
 	for _, f := range connectors {
 		for _, t := range f.Tables {
