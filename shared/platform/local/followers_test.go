@@ -266,7 +266,7 @@ func TestUnconfiguredFollower(t *testing.T) {
 	}
 	_, err := c.Run(t.Context(), local.Request{Function: "sync"})
 	for what, err := range map[string]error{"run": err, "deliver": c.Deliver(t.Context(), "sync", []byte(`{"function":"sync"}`)),
-		"configured": local.ConfiguredFollower(f.function(), env.Map(nil))} {
+		"configured": local.ConfiguredFollower(f.function(), env.Map(nil), nil)} {
 		if !errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "SYNC_KEY") {
 			t.Errorf("%s: got %v, want invalid with SYNC_KEY", what, err)
 		}
