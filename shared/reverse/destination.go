@@ -67,6 +67,7 @@ type Field struct {
 	Defaulted            bool     // gets a value of its own when a record is created without one
 	Key                  bool     // records can be found by it: an external id
 	Unique               bool     // no two records have the same
+	CaseSensitive        bool     // texts that differ by case alone are two keys; else they are one
 	Restricted           bool     // only Values may be written
 	Values               []string // the active ones of a picklist
 	References           []string // objects that an id in it may be of
@@ -166,7 +167,8 @@ type BulkJob struct {
 	State     JobState
 	Processed int64 // rows, failed ones among them
 	Failed    int64
-	Message   string // why the whole job failed
+	Message   string    // why the whole job failed
+	Created   time.Time // zero: not known
 }
 
 // JobState is how far a bulk job is.

@@ -8,7 +8,7 @@ type Job struct {
 	Name       string            `yaml:"name"`
 	Owner      string            `yaml:"owner"` // who is asked when it is blocked
 	Query      string            `yaml:"query,omitempty"`
-	QueryFile  string            `yaml:"query_file,omitempty"` // relative to the job's file
+	QueryFile  string            `yaml:"query_file,omitempty"` // relative to the job's file; read into Query, and empty then
 	Object     string            `yaml:"object"`
 	Operation  Operation         `yaml:"operation"`
 	ExternalID string            `yaml:"external_id"`        // field of the object that tells records apart; Id for update and delete
@@ -18,10 +18,10 @@ type Job struct {
 	Nulls      Nulls             `yaml:"nulls,omitempty"`    // "" = ignore
 	After      string            `yaml:"after,omitempty"`    // schema.table whose loads start it
 	Schedule   string            `yaml:"schedule,omitempty"` // cron, five fields, UTC
-	Guards     Guards            `yaml:"guards"`
+	Guards     Guards            `yaml:"guards,omitempty"`
 	Approval   Approval          `yaml:"approval,omitempty"` // "" = required
 	Expires    time.Duration     `yaml:"expires,omitempty"`  // how old a plan may be when it is applied; 0 = 24h
-	Classes    []string          `yaml:"classes"`            // data classes that it may send
+	Classes    []string          `yaml:"classes,omitempty"`  // data classes that it may send
 	Reserve    int               `yaml:"reserve,omitempty"`  // percent of the destination's requests that are left to people; 0 = 20
 }
 

@@ -45,7 +45,7 @@ var control = []record.Table{
 		"next text", "error text", "updated_at timestamp")},
 	{Schema: controlSchema, Name: "sync_rows", Columns: columns(
 		"plan text", "n integer", "key text", "kind text", "field text", "before text", "after text",
-		"part integer", "state text", "destination_id text", "code text", "error text")},
+		"part integer", "state text", "destination_id text", "code text", "error text", "accepted text")},
 	{Schema: controlSchema, Name: "sync_jobs", Columns: columns(
 		"plan text", "part integer", "attempt integer", "way text", "job text", "state text", "rows integer",
 		"sent integer", "failed integer", "unprocessed integer", "error text", "created_at timestamp", "updated_at timestamp")},

@@ -12,6 +12,9 @@ import (
 // Quote is a name as SQL takes it.
 func Quote(name string) string { return quote(name) }
 
+// Document is the SQL that makes a document of a JSON text, such as of "?".
+func (w *Warehouse) Document(text string) string { return w.driver.Document(text) }
+
 // Session is a connection of its own, for temporary tables that belong to it. Close it.
 func (w *Warehouse) Session(ctx context.Context, what string) (*sql.Conn, error) {
 	conn, err := w.db.Conn(ctx)

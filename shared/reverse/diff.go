@@ -1,0 +1,77 @@
+package reverse
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// The encoding of what was accepted: a line Field=value for each field that is not
+// null, by name, in which a backslash, a newline and a carriage return are \\, \n
+// and \r. The warehouse builds it, too, so that the diff is a join inside it; values
+// are in it as the query says them.
+
+// accepted is the encoding.
+func accepted(fields []string, values []*string) string {
+	var b strings.Builder
+	esc := strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`)
+	for i, v := range values {
+		if v != nil {
+			b.WriteString(fields[i] + "=" + esc.Replace(*v) + "\n")
+		}
+	}
+	return b.String()
+}
+
+// accepts reads the encoding.
+func accepts(text string) map[string]string {
+	out := map[string]string{}
+	esc := strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r")
+	for line := range strings.Lines(text) {
+		if field, v, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "="); ok {
+			out[field] = esc.Replace(v)
+		}
+	}
+	return out
+}
+
+// encoded is the encoding of a row as SQL. Databases disagree on what a backslash in
+// quotes means, so there is none.
+func (p *planner) encoded(alias string) string {
+	parts := []string{"''"}
+	for i, c := range p.cols {
+		v := alias + f(i)
+		for _, sign := range []struct{ code, letter string }{{"92", "chr(92)"}, {"10", "'n'"}, {"13", "'r'"}} {
+			v = fmt.Sprintf("replace(%s, chr(%s), chr(92) || %s)", v, sign.code, sign.letter)
+		}
+		parts = append(parts, fmt.Sprintf("coalesce('%s=' || %s || chr(10), '')", strings.ReplaceAll(c.field.Name, "'", "''"), v))
+	}
+	return strings.Join(parts, " || ")
+}
+
+// diff finds the rows of the query that the destination has not accepted as they
+// are, in the order in which they will be written.
+func (p *planner) diff(ctx context.Context) error {
+	defs := append([]string{`"r" BIGINT`}, texts(append([]string{`"key"`, `"accepted"`, `"sent"`}, p.fs("")...)...)...)
+	if err := p.create(ctx, changedTable, defs...); err != nil {
+		return err
+	}
+	cond := ""
+	switch {
+	case p.o.Full, p.job.Operation == Delete: // what was deleted may have been made again
+	case p.job.Operation == Insert:
+		cond = ` AND s."key" IS NULL`
+	default:
+		cond = fmt.Sprintf(` AND (s."key" IS NULL OR s."accepted" IS DISTINCT FROM %s)`, p.encoded("d."))
+	}
+	err := p.exec(ctx, "diff", fmt.Sprintf(`INSERT INTO %[1]s (%[2]s) SELECT row_number() OVER (ORDER BY d."o" NULLS LAST, d."key"), %[3]s
+ FROM %[4]s AS d LEFT JOIN (SELECT "key", "accepted", "destination_id" FROM "millrace"."sync_sent" WHERE "sync" = ? AND "object" = ?) AS s ON s."key" = d."key"
+ WHERE d."key" IS NOT NULL AND %[5]s NOT IN (SELECT "fold" FROM %[6]s)%[7]s`,
+		quote(changedTable), list(`"r", "key", "accepted", "sent"`, p.fs("")), list(`d."key", s."accepted", s."destination_id"`, p.fs("d.")), quote(desiredTable), p.fold(`d."key"`), quote(repeatedTable), cond),
+		p.job.Name, p.job.Object)
+	if err != nil {
+		return err
+	}
+	err = p.conn.QueryRowContext(ctx, "SELECT count(*) FROM "+quote(changedTable)).Scan(&p.changed)
+	return p.Warehouse.Explain(err, "changed rows of sync %s", p.job.Name)
+}
