@@ -150,6 +150,11 @@ func word(o follow.Outcome) string {
 		return Refused
 	case warehouse.Failed:
 		return Failed
+	case string(reverse.PlanApplied): // whatever kind the error has, it is about some of the rows
+		if o.Err != nil {
+			return Partial
+		}
+		return OK
 	}
 	switch fault.Of(o.Err) {
 	case nil:
@@ -159,7 +164,7 @@ func word(o follow.Outcome) string {
 	case fault.Refused:
 		return Refused
 	}
-	if o.State == string(reverse.PlanApplied) || o.Rows > 0 {
+	if o.Rows > 0 {
 		return Partial
 	}
 	return Failed
