@@ -55,8 +55,8 @@ var (
 	needs    = map[Operation][]need{Insert: {toCreate}, Update: {toUpdate}, Upsert: {toCreate, toUpdate}, Delete: {toDelete}}
 )
 
-// field finds a field of an object, or says what may be the reason why not.
-func (o *Object) field(name string) (Field, string) {
+// find finds a field of an object, or says what may be the reason why not.
+func (o *Object) find(name string) (Field, string) {
 	var names []string
 	for _, f := range o.Fields {
 		if strings.EqualFold(f.Name, name) {
@@ -78,7 +78,7 @@ func (j Job) checkID(o *Object, wrong func(string, ...any)) {
 		}
 		return
 	}
-	f, reason := o.field(j.ExternalID)
+	f, reason := o.find(j.ExternalID)
 	switch {
 	case reason != "":
 		wrong("external_id %s of %s: %s", j.ExternalID, o.Name, reason)
@@ -91,7 +91,7 @@ func (j Job) checkID(o *Object, wrong func(string, ...any)) {
 
 func (j Job) checkField(o *Object, column string, wrong func(string, ...any)) {
 	name := j.Fields[column]
-	f, reason := o.field(name)
+	f, reason := o.find(name)
 	switch {
 	case reason != "":
 		wrong("field %s of %s, from column %s: %s", name, o.Name, column, reason)

@@ -148,7 +148,7 @@ func TestAgeText(t *testing.T) {
 			t.Errorf("%s: got %s, %v, want %s", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", "d", "2", "-2d", "1.5d", "2dd", "2d-1h", "70000d", "1w"} {
+	for _, text := range []string{"", "d", "2", "-2d", "1.5d", "2dd", "2d-1h", "700000d", "1w"} {
 		if d, err := parseAge(text); err == nil {
 			t.Errorf("%q is taken as %s", text, d)
 		}
