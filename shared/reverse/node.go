@@ -226,10 +226,16 @@ func writeJSON(v any) []byte {
 
 // nearest is the word that somebody may have meant, or "".
 func nearest(word string, among []string) string {
-	best, most := "", max(1, min(3, len(word)/3))
+	word = strings.ToLower(word)
+	best, least := "", max(1, min(3, len(word)/3))+1
 	for _, a := range slices.Sorted(slices.Values(among)) {
-		if d := distance(strings.ToLower(word), strings.ToLower(a)); d <= most && (best == "" || d < distance(strings.ToLower(word), strings.ToLower(best))) {
-			best = a
+		low := strings.ToLower(a)
+		d := distance(word, low)
+		if len(word) > 2 && strings.HasPrefix(low, word) {
+			d = 1
+		}
+		if d < least {
+			best, least = a, d
 		}
 	}
 	return best
