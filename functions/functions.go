@@ -14,6 +14,7 @@ import (
 	"github.com/millrace-data/millrace/functions/adaptive"
 	"github.com/millrace-data/millrace/functions/clari"
 	"github.com/millrace-data/millrace/functions/ociusage"
+	"github.com/millrace-data/millrace/functions/salesforcesync"
 	"github.com/millrace-data/millrace/functions/thoughtindustries"
 	"github.com/millrace-data/millrace/functions/zuorarevenue"
 	"github.com/millrace-data/millrace/shared/extract"
@@ -36,6 +37,7 @@ var All = []*extract.Function{
 // one starts the next. Their names are none of [All]'s.
 var Followers = []*follow.Function{
 	accountscore.Function,
+	salesforcesync.Function,
 }
 
 // Find returns the connector of that name. fault.Invalid lists the known ones.
