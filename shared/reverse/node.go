@@ -12,6 +12,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	lexed "github.com/goccy/go-yaml/token"
 )
 
 // shape is what a value of a file is, before anybody asks what it should be.
@@ -89,6 +90,9 @@ func fromAST(n ast.Node) (*node, *problem) {
 	switch n := n.(type) {
 	case *ast.StringNode:
 		out.shape, out.text = shapeText, n.Value
+		if n.Token.Type == lexed.StringType && number.MatchString(n.Value) {
+			out.shape = shapeNumber // such as 1e6, and what is larger than the parser's numbers
+		}
 	case *ast.LiteralNode:
 		out.shape, out.text = shapeText, n.Value.Value
 	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
