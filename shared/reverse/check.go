@@ -13,8 +13,8 @@ import (
 const idField = "Id"
 
 // Check compares a job with what the destination says of its object, and returns
-// everything that can never work, as fault.Invalid. Names are compared as they are
-// written: a destination gives them back in its own way.
+// everything that can never work, as fault.Invalid. Upper and lower case of names is
+// the same.
 //
 // What a record needs to be created is an error of an insert only. An upsert may
 // find every record there; see [Job.Missing].
@@ -55,11 +55,11 @@ var (
 	needs    = map[Operation][]need{Insert: {toCreate}, Update: {toUpdate}, Upsert: {toCreate, toUpdate}, Delete: {toDelete}}
 )
 
-// field finds a field of an object, or says what may be the reason why not.
-func (o *Object) field(name string) (Field, string) {
+// find finds a field of an object, or says what may be the reason why not.
+func (o *Object) find(name string) (Field, string) {
 	var names []string
 	for _, f := range o.Fields {
-		if f.Name == name {
+		if strings.EqualFold(f.Name, name) {
 			return f, ""
 		}
 		names = append(names, f.Name)
@@ -78,7 +78,7 @@ func (j Job) checkID(o *Object, wrong func(string, ...any)) {
 		}
 		return
 	}
-	f, reason := o.field(j.ExternalID)
+	f, reason := o.find(j.ExternalID)
 	switch {
 	case reason != "":
 		wrong("external_id %s of %s: %s", j.ExternalID, o.Name, reason)
@@ -91,7 +91,7 @@ func (j Job) checkID(o *Object, wrong func(string, ...any)) {
 
 func (j Job) checkField(o *Object, column string, wrong func(string, ...any)) {
 	name := j.Fields[column]
-	f, reason := o.field(name)
+	f, reason := o.find(name)
 	switch {
 	case reason != "":
 		wrong("field %s of %s, from column %s: %s", name, o.Name, column, reason)
@@ -112,7 +112,8 @@ func (j Job) Missing(o *Object) (fields []string) {
 	}
 	sent := slices.Collect(maps.Values(j.Fields))
 	for _, f := range o.Fields {
-		if !f.Nullable && !f.Defaulted && f.Creatable && f.Name != j.ExternalID && !slices.Contains(sent, f.Name) {
+		if !f.Nullable && !f.Defaulted && f.Creatable && !strings.EqualFold(f.Name, j.ExternalID) &&
+			!slices.ContainsFunc(sent, func(s string) bool { return strings.EqualFold(s, f.Name) }) {
 			fields = append(fields, f.Name)
 		}
 	}

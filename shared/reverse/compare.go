@@ -18,8 +18,12 @@ func (p *planner) compared(ctx context.Context) iter.Seq2[Change, error] {
 			return
 		}
 		before := ""
-		for from := int64(0); from < p.changed; from += comparing {
-			page, err := p.candidates(ctx, from, from+comparing)
+		size := int64(comparing)
+		if p.whole {
+			size = joined
+		}
+		for from := int64(0); from < p.changed; from += size {
+			page, err := p.candidates(ctx, from, from+size)
 			var changes []Change
 			if err == nil {
 				changes, err = p.sort(ctx, page, &before)
@@ -33,7 +37,7 @@ func (p *planner) compared(ctx context.Context) iter.Seq2[Change, error] {
 				yield(Change{}, err)
 				return
 			}
-			p.progress(min(from+comparing, p.changed), p.changed)
+			p.progress(min(from+size, p.changed), p.changed)
 		}
 		p.plan.Unchanged = p.rows - p.plan.Rejected - p.plan.Writes()
 	}

@@ -274,6 +274,12 @@ func (p *planner) unkeyed(ctx context.Context) error {
 	if err := p.exec(ctx, "repeated keys", fmt.Sprintf(`INSERT INTO %s ("fold") SELECT %s FROM %s AS d WHERE d."key" IS NOT NULL GROUP BY 1 HAVING count(*) > 1`, quote(repeatedTable), fold, quote(desiredTable))); err != nil {
 		return err
 	}
+	var odd int64
+	q := fmt.Sprintf(`SELECT (SELECT count(*) FROM %s) + (SELECT count(*) FROM %s WHERE "key" IS NULL)`, quote(repeatedTable), quote(desiredTable))
+	if err := p.conn.QueryRowContext(ctx, q).Scan(&odd); err != nil || odd == 0 {
+		return p.Warehouse.Explain(err, "keys of sync %s", p.job.Name)
+	}
+	p.unkeyable = true
 	all := list(`"key"`, p.fs(""))
 	within := "PARTITION BY " + fold
 	return p.exec(ctx, "rows without a key", fmt.Sprintf(`INSERT INTO %[1]s ("r", "rows", %[2]s) SELECT row_number() OVER (ORDER BY "key" NULLS FIRST), "rows", %[2]s FROM (

@@ -167,7 +167,8 @@ type BulkJob struct {
 	State     JobState
 	Processed int64 // rows, failed ones among them
 	Failed    int64
-	Message   string // why the whole job failed
+	Message   string    // why the whole job failed
+	Created   time.Time // zero: not known
 }
 
 // JobState is how far a bulk job is.

@@ -39,7 +39,7 @@ func newWatch(g Guards) *watch {
 	for name, guard := range g.Fields {
 		f := &fieldWatch{guard: guard}
 		if guard.Factor != nil {
-			f.over = exact(guard.Factor.Over)
+			f.over = ofFloat(guard.Factor.Over)
 		}
 		if r := guard.Range; r != nil {
 			f.least, f.most = decimal(string(r[0])), decimal(string(r[1]))
@@ -173,7 +173,7 @@ func (w *watch) verdict(records int64) []Block {
 		block(name+".blanked", f.guard.Blanked, &f.blanked, total, values(name, "would become empty"))
 		if f.guard.Factor != nil {
 			block(name+".factor", &f.guard.Factor.Limit, &f.factor, total,
-				values(name, "would become more than "+text(f.over)+" times as large or as small, or change the sign"))
+				values(name, "would become more than "+written(f.over)+" times as large or as small, or change the sign"))
 		}
 		none := &Limit{}
 		block(name+".range", none, &f.out, total, f.rangeWords(name))
@@ -194,7 +194,7 @@ func (l *Limit) over(count, total int64) bool {
 	}
 	var hundredfold, allowed apd.Decimal
 	apd.BaseContext.Mul(&hundredfold, apd.New(count, 0), apd.New(100, 0))
-	apd.BaseContext.Mul(&allowed, exact(*l.MaxPercent), apd.New(max(total, 0), 0))
+	apd.BaseContext.Mul(&allowed, ofFloat(*l.MaxPercent), apd.New(max(total, 0), 0))
 	return hundredfold.Cmp(&allowed) > 0
 }
 
@@ -280,8 +280,8 @@ func optional(text *string) *apd.Decimal {
 	return decimal(*text)
 }
 
-// exact is a float as it was written in a file.
-func exact(f float64) *apd.Decimal {
+// ofFloat is a float as it was written in a file.
+func ofFloat(f float64) *apd.Decimal {
 	d, _, err := apd.NewFromString(strconv.FormatFloat(f, 'g', -1, 64))
 	if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
 		return apd.New(0, 0) // a guard that cannot be read lets nothing pass
@@ -311,10 +311,10 @@ func plain(s string) string {
 	if d == nil {
 		return s
 	}
-	return text(d)
+	return written(d)
 }
 
-func text(d *apd.Decimal) string {
+func written(d *apd.Decimal) string {
 	var r apd.Decimal
 	r.Reduce(d)
 	return r.Text('f')

@@ -9,7 +9,8 @@ import (
 
 const (
 	readAll   = 50_000 // changed rows above which all records are read at once
-	comparing = 2000   // rows that are compared at a time
+	comparing = 2000   // rows that are compared at a time, and asked for by their keys
+	joined    = 20_000 // the same, of rows that lie beside all records
 )
 
 // candidate is a row of the query that may have to be written, beside what was

@@ -68,6 +68,7 @@ type planner struct {
 	cols   []column
 
 	rows, changed int64 // of the query; of those that are looked at
+	unkeyable     bool  // some rows have no key of their own
 	whole         bool  // what stands at the destination is a table of the session
 }
 

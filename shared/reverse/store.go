@@ -155,15 +155,15 @@ func sameAs(ctx context.Context, tx *sql.Tx, p *Plan) (string, error) {
 		return "", err
 	}
 	waits := last.State == PlanBlocked || last.State == PlanReady || last.State == PlanApproved
-	expired := p.PlannedAt.Sub(last.PlannedAt) >= cmp.Or(last.Job.Expires, expires)
+	expired := p.PlannedAt.Sub(last.PlannedAt) >= cmp.Or(last.Job.Expires, Expires)
 	if !waits || expired || last.Hash != p.Hash || guards(last) != guards(p) {
 		return "", nil
 	}
 	return last.ID, nil
 }
 
-// expires is how old a plan may be when it is applied, where the job says nothing.
-const expires = 24 * time.Hour
+// Expires is how old a plan may be when it is applied, where the job says nothing.
+const Expires = 24 * time.Hour
 
 func guards(p *Plan) (names string) {
 	for _, b := range p.Blocked {

@@ -46,9 +46,9 @@ func (w words) allowed(l *Limit) string {
 	case l.MaxPercent == nil:
 		return "at most " + grouped(*l.Max)
 	case l.Max == nil:
-		return fmt.Sprintf("at most %s %% of the %s", text(exact(*l.MaxPercent)), or(w.of, "planned writes"))
+		return fmt.Sprintf("at most %s %% of the %s", written(ofFloat(*l.MaxPercent)), or(w.of, "planned writes"))
 	}
-	return fmt.Sprintf("at most %s and %s %%", grouped(*l.Max), text(exact(*l.MaxPercent)))
+	return fmt.Sprintf("at most %s and %s %%", grouped(*l.Max), written(ofFloat(*l.MaxPercent)))
 }
 
 func (f *fieldWatch) rangeWords(field string) words {
@@ -87,8 +87,8 @@ func percent(count, total int64, limit *float64) string {
 	c.Quo(&share, apd.New(count*100, 0), apd.New(total, 0))
 	for digits := int32(1); ; digits++ {
 		c.Quantize(&shown, &share, -digits)
-		if limit == nil || digits == 12 || shown.Cmp(exact(*limit)) != 0 || share.Cmp(exact(*limit)) == 0 {
-			return text(&shown)
+		if limit == nil || digits == 12 || shown.Cmp(ofFloat(*limit)) != 0 || share.Cmp(ofFloat(*limit)) == 0 {
+			return written(&shown)
 		}
 	}
 }

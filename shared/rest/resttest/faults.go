@@ -2,8 +2,8 @@
 // without a network.
 //
 // A twin is an http.Handler that answers as the vendor does on a good day.
-// [Wrap] puts a list of [Fault]s in front of it: each one picks requests by path
-// and number and replaces or disturbs their answer with an [Effect]. [Memory]
+// [Wrap] puts a list of [Fault]s in front of it: each one picks requests by path,
+// method and number and replaces or disturbs their answer with an [Effect]. [Memory]
 // serves a handler over in-memory connections, so that tests of waiting run
 // inside a testing/synctest bubble and take no time.
 //
@@ -21,10 +21,11 @@ import (
 // Fault says which requests go wrong, and how. Its zero matchers pick the first
 // request of all.
 type Fault struct {
-	Path  string // picks requests whose path contains it; "" picks every request
-	After int    // lets this many of the picked requests pass first
-	Times int    // disturbs this many of those that follow: 0 means one, negative means all
-	Do    Effect // what happens to them
+	Path   string // picks requests whose path contains it; "" picks every request
+	Method string // picks requests of this method only; "" picks every one
+	After  int    // lets this many of the picked requests pass first
+	Times  int    // disturbs this many of those that follow: 0 means one, negative means all
+	Do     Effect // what happens to them
 }
 
 // Effect answers one request in the twin's stead. It may call c.Next to let the
@@ -95,7 +96,7 @@ func (f *Faults) Fired() int {
 // ServeHTTP lets the first fault that picks the request disturb it, or the twin
 // answer.
 func (f *Faults) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	do, call := f.pick(r.URL)
+	do, call := f.pick(r.Method, r.URL)
 	if do == nil {
 		f.next.ServeHTTP(w, r)
 		return
@@ -103,14 +104,14 @@ func (f *Faults) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	do(w, r, call)
 }
 
-func (f *Faults) pick(u *url.URL) (do Effect, c Call) {
+func (f *Faults) pick(method string, u *url.URL) (do Effect, c Call) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c = Call{Next: f.next, Previous: f.previous[u.Path]}
 	f.previous[u.Path] = u
 	f.count[u.Path]++
 	for _, x := range f.rules {
-		if x.picks(u.Path) && do == nil {
+		if x.picks(method, u.Path) && do == nil {
 			do = x.Do
 			f.fired++
 		}
@@ -118,8 +119,8 @@ func (f *Faults) pick(u *url.URL) (do Effect, c Call) {
 	return do, c
 }
 
-func (x *rule) picks(path string) bool {
-	if !strings.Contains(path, x.Path) {
+func (x *rule) picks(method, path string) bool {
+	if !strings.Contains(path, x.Path) || x.Method != "" && x.Method != method {
 		return false
 	}
 	x.seen++
