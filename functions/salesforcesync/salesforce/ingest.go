@@ -7,7 +7,6 @@ import (
 	"io"
 	"iter"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/millrace-data/millrace/shared/fault"
@@ -198,8 +197,10 @@ func (c *Client) put(req *http.Request, s *session) error {
 	case errors.Is(err, errSession):
 		c.drop(s)
 		return fault.New(fault.Transient, "%v: give the job up and make another", err)
+	case err == nil && resp.StatusCode == http.StatusTooManyRequests:
+		return c.limited(resp.Header, "status 429: too many requests")
 	case err == nil:
-		return fault.New(fault.Transient, "status %s", strconv.Itoa(resp.StatusCode))
+		return fault.New(fault.Transient, "%w: status %d", rest.ErrUnknown, resp.StatusCode)
 	}
 	return err
 }

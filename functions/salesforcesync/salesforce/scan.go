@@ -60,7 +60,7 @@ func (c *Client) await(ctx context.Context, id string) error {
 		case j.State == reverse.Done:
 			return nil
 		case j.State.Ended():
-			return fault.New(fault.Invalid, "query job %s was given up by Salesforce: %s", id, j.Message)
+			return fault.New(fault.Transient, "query job %s is %s: %s", id, j.State, j.Message) // a query that cannot work is refused when it is made
 		case c.opts.Now().After(end):
 			return fault.New(fault.Transient, "query job %s is not done after %s", id, scanMax)
 		}

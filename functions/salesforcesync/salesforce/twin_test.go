@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -451,4 +452,63 @@ func TestTwinQuota(t *testing.T) {
 	if b := p.Budget(); b.Used < 1000 || b.Max != 1000 {
 		t.Errorf("got %+v", b)
 	}
+}
+
+// TestTwinSecretsStaySecret makes every call fail in every way, with answers that quote
+// what was sent.
+func TestTwinSecretsStaySecret(t *testing.T) {
+	private, public, err := salesforcetest.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	echo := func(status int) resttest.Effect {
+		return func(w http.ResponseWriter, r *http.Request, _ resttest.Call) {
+			auth := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+			r.ParseForm()
+			said := strings.Join([]string{auth, r.PostForm.Get("assertion"), r.PostForm.Get("client_secret")}, " ")
+			for _, s := range strings.Fields(said) {
+				seen[s] = true
+			}
+			w.WriteHeader(status)
+			fmt.Fprintf(w, `[{"errorCode":"X","message":%q}]`, said)
+		}
+	}
+	ways := [][]string{{"SALESFORCE_CLIENT_SECRET=hush-hush"}, {"SALESFORCE_CLIENT_SECRET=", "SALESFORCE_USERNAME=" + salesforcetest.Username, "SALESFORCE_PRIVATE_KEY=" + private}}
+	for _, vars := range ways {
+		for _, status := range []int{400, 401, 403, 404} {
+			for _, path := range []string{"/token", "/describe", "/query", "/composite", "/jobs"} {
+				p := start(t, salesforcetest.Options{ClientSecret: "hush-hush", PublicKey: public}, vars...)
+				p.twin.Inject(resttest.Fault{Path: path, Times: -1, Do: echo(status)})
+				for _, err := range p.all() {
+					for secret := range seen {
+						if err != nil && strings.Contains(err.Error(), secret) {
+							t.Fatalf("%s %d: a secret in %q", path, status, err)
+						}
+					}
+				}
+			}
+		}
+	}
+	if len(seen) < 5 {
+		t.Errorf("only %d secrets were quoted", len(seen))
+	}
+}
+
+// all makes every call once.
+func (p pair) all() []error {
+	ctx, up := p.t.Context(), task(reverse.Upsert, "DW_Key__c", "Name")
+	row := reverse.Row{Key: "k", Values: []reverse.Value{set("n")}}
+	_, e1 := p.Count(ctx, "Account")
+	_, e2 := p.Describe(ctx, "Account")
+	_, e3 := p.read(reverse.Query{Object: "Account", Key: "DW_Key__c", Keys: []string{"k"}})
+	_, e4 := p.read(reverse.Query{Object: "Account", Key: "DW_Key__c"})
+	_, e5 := p.Write(ctx, up, []reverse.Row{row})
+	id, e6 := p.Create(ctx, up)
+	if id == "" {
+		id = "750000000000001AAA"
+	}
+	e7, e8 := p.Upload(ctx, id, up, give(row)), p.End(ctx, id, reverse.Aborted)
+	_, e9 := p.Look(ctx, id)
+	return []error{e1, e2, e3, e4, e5, e6, e7, e8, e9}
 }
