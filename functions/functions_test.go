@@ -63,7 +63,7 @@ func TestFollowers(t *testing.T) {
 			}
 			seen[table.FullName()] = true
 		}
-		_, err := f.Open(env.Map(nil), follow.Invocation{Scratch: t.TempDir(), Now: time.Now})
+		_, err := f.Open(env.Map(nil), follow.Invocation{Inputs: functions.Inputs(functions.All, functions.Followers), Now: time.Now})
 		if err != nil && !errors.Is(err, fault.Invalid) {
 			t.Errorf("%s without configuration: got %v, want invalid or nothing", f.Name, err)
 		}

@@ -30,7 +30,8 @@ type Function struct {
 	// Tables are those that it fills itself, which a sync may read. None for most.
 	Tables []record.Table
 
-	// Open checks the configuration and makes no request; in may lack all but Now.
+	// Open checks the configuration and makes no request; in may lack all but Inputs
+	// and Now.
 	// Configuration that is missing is one fault.Invalid that names every missing
 	// variable. A Follower that is an io.Closer is closed with the platform.
 	Open func(cfg env.Lookup, in Invocation) (Follower, error)

@@ -84,9 +84,17 @@ func (s *Starter) Start(ctx context.Context, start follow.Start) ([]follow.Outco
 		s.account(ctx, o, began)
 	}
 	if err != nil {
-		s.account(ctx, follow.Outcome{Name: start.Table, State: warehouse.Failed, Err: err}, began)
+		s.account(ctx, follow.Outcome{Name: start.Table, State: stateOf(err), Err: err}, began)
 	}
 	return out, err
+}
+
+// stateOf is how a start ended that made an error: one that passes is made again.
+func stateOf(err error) string {
+	if kind := fault.Of(err); kind == fault.Transient || kind == fault.Limited {
+		return again
+	}
+	return warehouse.Failed
 }
 
 // account writes a row of millrace.runs, and a line of the log. A start that found

@@ -144,6 +144,10 @@ func TestFollowerFaults(t *testing.T) {
 			n := scores(t, w)
 			a := handle(t, n, chain.MessageEvent(message("items.items", chain.TopicLoaded), "p", "s", time.Now()))
 			want(t, tc.name, a, tc.outcome, tc.ended)
+			kept := w.Count(t, `SELECT count(*) FROM millrace.runs WHERE step = 'follow' AND outcome = 'again'`)
+			if kept > 0 != (tc.outcome == "again") {
+				t.Errorf("%d runs are to come again", kept)
+			}
 			if tc.name == "paused" && (a.Events[0].Until == nil || !a.Events[0].Until.Equal(until)) {
 				t.Errorf("paused until %v", a.Events[0].Until)
 			}

@@ -28,6 +28,7 @@ const (
 	Ticked  = "ticked"  // its slices were planned and asked for
 	Ignored = "ignored" // nothing to do, or another function's
 	Poison  = "poison"  // can never be handled; recorded
+	again   = "again"   // has to come again
 )
 
 // Answer is how a delivery ended. It is done with, unless Again says otherwise.
@@ -57,7 +58,7 @@ type Ended struct {
 func (a Answer) Outcome() string {
 	switch {
 	case a.Again:
-		return "again"
+		return again
 	case a.Err != nil:
 		return "failed"
 	}
@@ -71,7 +72,7 @@ func (n *Node) Handle(ctx context.Context, d chain.Delivery) Answer {
 	m, release, err := n.hold(ctx)
 	if err != nil { // the deployment is at fault, not the event
 		n.secrets.Forget()
-		return n.sum(ctx, d, []Ended{{State: "again", again: true, err: fmt.Errorf("open function %s: %w", n.o.Function, err)}})
+		return n.sum(ctx, d, []Ended{{State: again, again: true, err: fmt.Errorf("open function %s: %w", n.o.Function, err)}})
 	}
 	defer release()
 	ctx, cancel := budget(ctx, m.settings.Deadline)
@@ -106,7 +107,7 @@ func (n *Node) one(ctx context.Context, m *mill, d chain.Delivery, e chain.Event
 	switch fault.Of(err) {
 	case nil, fault.Stale:
 	case fault.Transient, fault.Limited:
-		out = append(did(out), Ended{State: "again", again: true, err: err})
+		out = append(did(out), Ended{State: again, again: true, err: err})
 	default:
 		if errors.Is(err, fault.Auth) {
 			n.secrets.Forget()

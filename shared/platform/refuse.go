@@ -36,7 +36,7 @@ func (n *Node) refuse(ctx context.Context, m *mill, d chain.Delivery, e chain.Ev
 		QuotaLeft: -1, StartedAt: began, ErrorKind: fault.Of(cause).Error(), Error: cause.Error()}
 	err := errors.Join(m.warehouse.RecordRun(ctx, run), m.fail(ctx, e, cause))
 	if err != nil {
-		return Ended{Event: e.ID, State: "again", again: true, err: fmt.Errorf("%w; it could not be recorded: %w", cause, err)}
+		return Ended{Event: e.ID, State: again, again: true, err: fmt.Errorf("%w; it could not be recorded: %w", cause, err)}
 	}
 	return out
 }

@@ -38,7 +38,7 @@ func (c *Cloud) reported(did []deed) (out []FollowerReport) {
 	for _, d := range c.followers.declared {
 		rep := FollowerReport{Function: d.Name}
 		var all words
-		for _, o := range newest(did, d.Name) {
+		for _, o := range c.newest(did, d.Name) {
 			all.add(word(o))
 			r := described(o)
 			if _, isTable := c.followers.tableOf(d.Name, o.Name); isTable {
@@ -55,8 +55,9 @@ func (c *Cloud) reported(did []deed) (out []FollowerReport) {
 	return out
 }
 
-// newest is how the things of a function ended last, with all their rows.
-func newest(did []deed, function string) (out []follow.Outcome) {
+// newest is how the things of a function ended last. What a sync wrote adds up; a
+// table has the rows that it has.
+func (c *Cloud) newest(did []deed, function string) (out []follow.Outcome) {
 	for _, d := range did {
 		if d.function != function {
 			continue
@@ -66,9 +67,11 @@ func newest(did []deed, function string) (out []follow.Outcome) {
 			out = append(out, d.Outcome)
 			continue
 		}
-		rows := out[i].Rows + d.Rows
+		before := out[i].Rows
 		out[i] = d.Outcome
-		out[i].Rows = rows
+		if _, isTable := c.followers.tableOf(function, d.Name); !isTable {
+			out[i].Rows += before
+		}
 	}
 	return out
 }
@@ -90,7 +93,7 @@ func (c *Cloud) followed(ctx context.Context, function string, before int) (*Rep
 		return nil, err
 	}
 	var all words
-	for _, o := range newest(did, function) {
+	for _, o := range c.newest(did, function) {
 		all.add(word(o))
 		if until := instant(o.Until); until != nil && (rep.PausedUntil == nil || until.After(*rep.PausedUntil)) {
 			rep.PausedUntil = until
@@ -147,6 +150,11 @@ func word(o follow.Outcome) string {
 		return Refused
 	case warehouse.Failed:
 		return Failed
+	case string(reverse.PlanApplied): // whatever kind the error has, it is about some of the rows
+		if o.Err != nil {
+			return Partial
+		}
+		return OK
 	}
 	switch fault.Of(o.Err) {
 	case nil:
@@ -156,7 +164,7 @@ func word(o follow.Outcome) string {
 	case fault.Refused:
 		return Refused
 	}
-	if o.State == string(reverse.PlanApplied) || o.Rows > 0 {
+	if o.Rows > 0 {
 		return Partial
 	}
 	return Failed

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/follow"
 	"github.com/millrace-data/millrace/shared/platform"
+	"github.com/millrace-data/millrace/shared/reverse"
 	"github.com/millrace-data/millrace/shared/warehouse"
 )
 
@@ -53,9 +55,9 @@ func (c *Cloud) openFollowers(o Options, out chain.Publisher) {
 }
 
 // ConfiguredFollower asks a function whether it has all it needs, without talking to
-// anybody.
-func ConfiguredFollower(f *follow.Function, lookup env.Lookup) error {
-	_, err := f.Open(lookup, follow.Invocation{Now: time.Now})
+// anybody. in are the tables that the functions beside it fill.
+func ConfiguredFollower(f *follow.Function, lookup env.Lookup, in []reverse.Input) error {
+	_, err := f.Open(lookup, follow.Invocation{Inputs: in, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return lacking(f, err)
 	}

@@ -177,7 +177,7 @@ func TestFollowerFaults(t *testing.T) {
 		{"key refused", nil, fault.New(fault.Auth, "the key"), local.Failed, 1},
 		{"another worker has it", nil, fault.New(fault.Stale, "another"), "", 1},
 		{"blocked", []follow.Outcome{{Name: "daily", State: "blocked", Err: refused}}, nil, local.Refused, 1},
-		{"some rows", []follow.Outcome{{Name: "daily", State: "applied", Rows: 3, Err: errors.New("2 rows")}}, nil, local.Partial, 1},
+		{"some rows", []follow.Outcome{{Name: "daily", State: "applied", Rows: 3, Err: fault.New(fault.Refused, "2 rows")}}, nil, local.Partial, 1},
 		{"one of two", []follow.Outcome{{Name: "daily", State: "applied"}, {Name: "b", State: "blocked", Err: refused}}, nil, local.Partial, 1},
 		{"waits for a person", []follow.Outcome{{Name: "daily", State: "ready"}}, nil, local.OK, 1},
 	} {
@@ -266,7 +266,7 @@ func TestUnconfiguredFollower(t *testing.T) {
 	}
 	_, err := c.Run(t.Context(), local.Request{Function: "sync"})
 	for what, err := range map[string]error{"run": err, "deliver": c.Deliver(t.Context(), "sync", []byte(`{"function":"sync"}`)),
-		"configured": local.ConfiguredFollower(f.function(), env.Map(nil))} {
+		"configured": local.ConfiguredFollower(f.function(), env.Map(nil), nil)} {
 		if !errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "SYNC_KEY") {
 			t.Errorf("%s: got %v, want invalid with SYNC_KEY", what, err)
 		}
