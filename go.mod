@@ -32,6 +32,7 @@ require (
 	github.com/klauspost/readahead v1.4.0
 	github.com/oracle/oci-go-sdk/v65 v65.129.0
 	github.com/robfig/cron/v3 v3.0.1
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	github.com/snowflakedb/gosnowflake/v2 v2.1.0
 	github.com/spf13/cobra v1.10.2
 	github.com/youmark/pkcs8 v0.0.0-20240726163527-a2c0da244d78

@@ -5,12 +5,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace-data/millrace/functions"
 	"github.com/millrace-data/millrace/functions/load"
 	"github.com/millrace-data/millrace/shared/env"
 	"github.com/millrace-data/millrace/shared/extract"
 	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/follow"
 	"github.com/millrace-data/millrace/shared/record"
 	"github.com/millrace-data/millrace/shared/rest"
 )
@@ -38,6 +40,49 @@ func TestAll(t *testing.T) {
 		if !errors.Is(err, fault.Invalid) {
 			t.Errorf("%s without configuration: got %v, want invalid", f.Name, err)
 		}
+	}
+}
+
+// What platforms take for granted of every function that tables start.
+func TestFollowers(t *testing.T) {
+	seen := map[string]bool{load.Name: true}
+	for _, f := range functions.All {
+		seen[f.Name] = true
+		for _, table := range f.Tables {
+			seen[table.FullName()] = true
+		}
+	}
+	for _, f := range functions.Followers {
+		if seen[f.Name] || f.Name == "" || f.Doc == "" {
+			t.Errorf("function name %q is taken or empty, or its doc is: %q", f.Name, f.Doc)
+		}
+		seen[f.Name] = true
+		for _, table := range f.Tables {
+			if seen[table.FullName()] {
+				t.Errorf("%s is filled twice", table.FullName())
+			}
+			seen[table.FullName()] = true
+		}
+		_, err := f.Open(env.Map(nil), follow.Invocation{Inputs: functions.Inputs(functions.All, functions.Followers), Now: time.Now})
+		if err != nil && !errors.Is(err, fault.Invalid) {
+			t.Errorf("%s without configuration: got %v, want invalid or nothing", f.Name, err)
+		}
+		if got, err := functions.FindFollower(f.Name); got != f || err != nil {
+			t.Errorf("%s: got %v, %v", f.Name, got, err)
+		}
+	}
+	if _, err := functions.FindFollower("clippy"); !errors.Is(err, fault.Invalid) {
+		t.Errorf("got %v, want invalid", err)
+	}
+}
+
+// A sync finds every table with its classes.
+func TestInputs(t *testing.T) {
+	mine := record.Table{Schema: "analytics", Name: "sums", Columns: []record.Column{{Name: "id"}, {Name: "who", PII: "email"}}}
+	in := functions.Inputs(functions.All, []*follow.Function{{Name: "sums", Tables: []record.Table{mine}}})
+	last := in[len(in)-1]
+	if len(in) < 30 || last.Function != "sums" || last.FullName() != "analytics.sums" || len(last.Classes) != 1 || last.Classes["who"] != "email" {
+		t.Errorf("got %d inputs, the last is %+v", len(in), last)
 	}
 }
 

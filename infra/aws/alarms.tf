@@ -5,8 +5,10 @@ locals {
   # Counted in the engines' own log lines.
   log_metrics = {
     loaded      = "{ $.message = \"load ended\" && $.state = \"loaded\" }"
-    refused     = "{ $.message = \"load ended\" && $.state = \"refused\" }"
-    failed      = "{ ($.message = \"load ended\" || $.message = \"slice ended\") && $.state = \"failed\" }"
+    refused     = "{ ($.message = \"load ended\" || $.message = \"followed\") && $.state = \"refused\" }"
+    failed      = "{ ($.message = \"load ended\" || $.message = \"slice ended\" || $.message = \"followed\") && $.state = \"failed\" }"
+    blocked     = "{ $.message = \"followed\" && $.state = \"blocked\" }"
+    partial     = "{ $.message = \"followed\" && $.state = \"applied\" && $.level = \"WARN\" }"
     vendor_auth = "{ $.error_kind = \"auth\" || $.kind = \"auth\" }"
     poison      = "{ $.message = \"event failed\" && $.kind = \"invalid\" }"
   }
@@ -17,8 +19,10 @@ locals {
     function-errors = { namespace = "AWS/Lambda", metric = "Errors", dimension = "FunctionName", suffix = "", statistic = "Sum", period = 3600, above = 3, of = keys(local.deployed) }
     dead-letter     = { namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimension = "QueueName", suffix = "-dead", statistic = "Maximum", period = 300, above = 0, of = keys(local.deployed) }
     backlog         = { namespace = "AWS/SQS", metric = "ApproximateAgeOfOldestMessage", dimension = "QueueName", suffix = "", statistic = "Maximum", period = 900, above = 21600, of = keys(local.deployed) }
-    slice-refused   = { namespace = var.prefix, metric = "refused", dimension = "", suffix = "", statistic = "Sum", period = 3600, above = 0, of = ["load"] }
+    slice-refused   = { namespace = var.prefix, metric = "refused", dimension = "", suffix = "", statistic = "Sum", period = 3600, above = 0, of = concat(["load"], keys(local.follows)) }
     slice-failed    = { namespace = var.prefix, metric = "failed", dimension = "", suffix = "", statistic = "Sum", period = 3600, above = 0, of = keys(local.deployed) }
+    sync-blocked    = { namespace = var.prefix, metric = "blocked", dimension = "", suffix = "", statistic = "Sum", period = 3600, above = 0, of = keys(local.follows) }
+    sync-partial    = { namespace = var.prefix, metric = "partial", dimension = "", suffix = "", statistic = "Sum", period = 3600, above = 0, of = keys(local.follows) }
     vendor-auth     = { namespace = var.prefix, metric = "vendor_auth", dimension = "", suffix = "", statistic = "Sum", period = 3600, above = 0, of = keys(local.deployed) }
     poison-event    = { namespace = var.prefix, metric = "poison", dimension = "", suffix = "", statistic = "Sum", period = 3600, above = 0, of = keys(local.deployed) }
   }

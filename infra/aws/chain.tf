@@ -1,7 +1,7 @@
 # The topics are created here because the code owns none; shared/chain names them.
 #   millrace-slices   one message per slice that is due   → queue of the connector it names
 #   (bucket)          one per manifest that is complete   → queue of load
-#   millrace-loaded   one per slice that was committed    → your own queues
+#   millrace-loaded   one per slice that was committed    → queues of what follows the function that loaded it, and your own
 # Each function has one queue, and each queue one for dead letters.
 
 resource "aws_sns_topic" "chain" {
@@ -40,7 +40,8 @@ resource "aws_sqs_queue_redrive_allow_policy" "dead" {
   })
 }
 
-# The slices topic writes to connectors' queues, the stage's bucket to load's.
+# The slices topic writes to connectors' queues, the stage's bucket to load's, the
+# topic of what was loaded to those of what follows.
 resource "aws_sqs_queue_policy" "work" {
   for_each  = local.deployed
   queue_url = aws_sqs_queue.work[each.key].id
@@ -61,7 +62,7 @@ resource "aws_sqs_queue_policy" "work" {
       Action    = "sqs:SendMessage"
       Resource  = aws_sqs_queue.work[each.key].arn
       Condition = {
-        ArnEquals    = { "aws:SourceArn" = aws_sns_topic.chain["millrace-slices"].arn }
+        ArnEquals    = { "aws:SourceArn" = aws_sns_topic.chain[contains(keys(local.follows), each.key) ? "millrace-loaded" : "millrace-slices"].arn }
         StringEquals = { "aws:SourceAccount" = local.account }
       }
     }]
@@ -74,6 +75,17 @@ resource "aws_sns_topic_subscription" "slices" {
   protocol      = "sqs"
   endpoint      = aws_sqs_queue.work[each.key].arn
   filter_policy = jsonencode({ function = [each.key] })
+
+  depends_on = [aws_sqs_queue_policy.work]
+}
+
+# Attributes are compared, so there is no filter where the function follows them all.
+resource "aws_sns_topic_subscription" "loaded" {
+  for_each      = local.follows
+  topic_arn     = aws_sns_topic.chain["millrace-loaded"].arn
+  protocol      = "sqs"
+  endpoint      = aws_sqs_queue.work[each.key].arn
+  filter_policy = contains(each.value.after, "*") ? null : jsonencode({ function = each.value.after })
 
   depends_on = [aws_sqs_queue_policy.work]
 }

@@ -8,7 +8,7 @@ resource "aws_lambda_function" "this" {
   for_each      = local.deployed
   function_name = "${var.prefix}-${each.key}"
   # AWS takes at most 256 letters.
-  description = substr(try(each.value.note, "Millrace connector ${each.key}"), 0, 256)
+  description = substr(try(each.value.note, "Millrace function ${each.key}"), 0, 256)
   role        = aws_iam_role.function[each.key].arn
 
   filename         = "${path.module}/${var.packages}/${each.key}-${var.architecture}.zip"
@@ -29,11 +29,11 @@ resource "aws_lambda_function" "this" {
     variables = merge(
       {
         MILLRACE_WAREHOUSE       = replace(var.warehouse, "{FUNCTION}", upper(each.key))
-        MILLRACE_STAGE           = "s3://${aws_s3_bucket.stage.id}?region=${var.region}"
         MILLRACE_CHAIN           = local.chain
         MILLRACE_DEADLINE        = "${each.value.timeout_s}s"
         MILLRACE_SECRET_LIFETIME = var.secret_lifetime
       },
+      contains(keys(local.staged), each.key) ? { MILLRACE_STAGE = "s3://${aws_s3_bucket.stage.id}?region=${var.region}" } : {},
       var.google_credentials != "" ? { MILLRACE_GOOGLE_CREDENTIALS = var.google_credentials } : {},
       contains(keys(local.pushed), each.key) ? {
         MILLRACE_PUSH_ACCOUNT  = var.push_account
@@ -64,7 +64,7 @@ resource "aws_lambda_function" "this" {
 
 # What AWS cannot deliver to the function goes where a person sees it.
 resource "aws_lambda_function_event_invoke_config" "tick" {
-  for_each                     = local.connectors
+  for_each                     = local.scheduled
   function_name                = aws_lambda_function.this[each.key].function_name
   maximum_retry_attempts       = 2
   maximum_event_age_in_seconds = 21600
@@ -79,7 +79,7 @@ resource "aws_lambda_function_event_invoke_config" "tick" {
 }
 
 resource "aws_iam_role_policy" "dead" {
-  for_each = local.connectors
+  for_each = local.scheduled
   name     = "dead"
   role     = aws_iam_role.function[each.key].id
   policy = jsonencode({
@@ -88,7 +88,7 @@ resource "aws_iam_role_policy" "dead" {
   })
 }
 
-# Where slices come from Google's Pub/Sub, it pushes them here. The address is open
+# Where messages come from Google's Pub/Sub, it pushes them here. The address is open
 # and the function is not: it checks the token that Pub/Sub signs.
 resource "aws_lambda_function_url" "push" {
   for_each           = local.pushed

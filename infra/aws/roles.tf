@@ -14,7 +14,7 @@ locals {
   # deletes what it replaces, in its own folders. load reads, and writes nothing but
   # the events that it cannot handle.
   own    = { for n, f in local.connectors : n => ["${n}/*", "raw/${n}/*", "corrupt/${n}/*", "corrupt/events/${n}/*"] }
-  reads  = merge(local.own, { load = ["*"] })
+  reads  = merge(local.own, { load = ["*"] }) # of a function that follows tables: nothing
   writes = merge(local.own, { load = ["corrupt/events/load/*"] })
 }
 
@@ -38,6 +38,13 @@ resource "aws_iam_role_policy" "function" {
         Resource = "${aws_cloudwatch_log_group.function[each.key].arn}:*"
       },
       {
+        Sid      = "Queue"
+        Effect   = "Allow"
+        Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"]
+        Resource = aws_sqs_queue.work[each.key].arn
+      },
+      ], !contains(keys(local.staged), each.key) ? [] : [
+      {
         Sid      = "Read"
         Effect   = "Allow"
         Action   = "s3:GetObject"
@@ -55,17 +62,12 @@ resource "aws_iam_role_policy" "function" {
         Action   = "s3:ListBucket"
         Resource = aws_s3_bucket.stage.arn
       },
+      ], !contains(keys(local.says), each.key) ? [] : [
       {
-        Sid      = "Queue"
-        Effect   = "Allow"
-        Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"]
-        Resource = aws_sqs_queue.work[each.key].arn
-      },
-      {
-        Sid      = "Chain" # a connector publishes slices, load what it loaded
+        Sid      = "Chain" # a connector publishes slices, load what it loaded, and so does what fills a table of its own
         Effect   = "Allow"
         Action   = "sns:Publish"
-        Resource = aws_sns_topic.chain[each.key == "load" ? "millrace-loaded" : "millrace-slices"].arn
+        Resource = aws_sns_topic.chain[local.says[each.key]].arn
       },
       ], length(local.secrets_of[each.key]) == 0 ? [] : [{
         Sid      = "Secrets"
@@ -105,12 +107,12 @@ resource "aws_iam_role_policy" "scheduler" {
       {
         Effect   = "Allow"
         Action   = "lambda:InvokeFunction"
-        Resource = [for n in keys(local.connectors) : aws_lambda_function.this[n].arn]
+        Resource = [for n in keys(local.scheduled) : aws_lambda_function.this[n].arn]
       },
       {
         Effect   = "Allow"
         Action   = "sqs:SendMessage"
-        Resource = [for n in keys(local.connectors) : aws_sqs_queue.dead[n].arn]
+        Resource = [for n in keys(local.scheduled) : aws_sqs_queue.dead[n].arn]
       },
     ]
   })

@@ -1,10 +1,11 @@
 # A tick looks up which slices are due and publishes one message each; it answers
-# within seconds, whatever the slices take.
+# within seconds, whatever the slices take. That of a function which follows tables
+# does what is due itself.
 
 locals {
   # Five fields as the map has them → AWS's six: one of the two days is a "?", and
   # "*/6" is written "0/6".
-  cron = { for n, f in local.connectors : n => split(" ", replace(lookup(var.schedules, n, f.schedule), "*/", "0/")) }
+  cron = { for n, f in local.scheduled : n => split(" ", replace(lookup(var.schedules, n, f.schedule), "*/", "0/")) }
 }
 
 resource "aws_scheduler_schedule_group" "this" {
@@ -12,7 +13,7 @@ resource "aws_scheduler_schedule_group" "this" {
 }
 
 resource "aws_scheduler_schedule" "tick" {
-  for_each                     = local.connectors
+  for_each                     = local.scheduled
   name                         = each.key
   group_name                   = aws_scheduler_schedule_group.this.name
   schedule_expression          = "cron(${join(" ", slice(local.cron[each.key], 0, 4))} ? *)"

@@ -41,7 +41,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "stage" {
   bucket = aws_s3_bucket.stage.id
 
   dynamic "rule" {
-    for_each = { for n, f in local.map : n => f if n != "load" }
+    for_each = { for n, f in local.map : n => f if n != "load" && !can(f.after) }
     content {
       id     = rule.key
       status = "Enabled"

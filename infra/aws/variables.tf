@@ -20,13 +20,19 @@ variable "warehouse_secrets" {
 }
 
 variable "functions" {
-  description = "Names of the connectors to deploy, as in infra/functions.json. load comes with them."
+  description = "Names of the functions to deploy, as in infra/functions.json. load comes with them."
   type        = set(string)
 
   validation {
-    condition     = length(setsubtract(var.functions, [for n, f in local.map : n if can(f.schedule)])) == 0
-    error_message = "functions may name connectors of infra/functions.json only."
+    condition     = length(setsubtract(var.functions, [for n, f in local.map : n if n != "load"])) == 0
+    error_message = "functions may name functions of infra/functions.json only, without load."
   }
+}
+
+variable "unused_secrets" {
+  description = "Secrets of infra/functions.json that the deployed functions do without. Salesforce is logged in to by a client secret or by a private key: name the one that is not used."
+  type        = set(string)
+  default     = ["SALESFORCE_PRIVATE_KEY"]
 }
 
 variable "settings" {
@@ -127,7 +133,7 @@ variable "google_credentials" {
 }
 
 variable "push_account" {
-  description = "With chain = pubsub:…: the service account that Pub/Sub pushes slices as (output push_account of infra/gcp). Each connector then has a function URL that takes its tokens and no others."
+  description = "With chain = pubsub:…: the service account that Pub/Sub pushes messages as (output push_account of infra/gcp). Each function but load then has a function URL that takes its tokens and no others."
   type        = string
   default     = ""
 

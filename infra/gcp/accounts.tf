@@ -74,7 +74,7 @@ resource "google_project_iam_custom_role" "list" {
 }
 
 resource "google_storage_bucket_iam_member" "lister" {
-  for_each = local.deployed
+  for_each = local.staged
   bucket   = google_storage_bucket.stage.name
   role     = google_project_iam_custom_role.list.id
   member   = google_service_account.function[each.key].member
@@ -114,7 +114,7 @@ resource "google_storage_bucket_iam_member" "reader_bucket" {
 }
 
 # A connector publishes slices, also to itself when it stops before its deadline;
-# load publishes what it loaded.
+# load publishes what it loaded, and so does what fills a table of its own.
 resource "google_pubsub_topic_iam_member" "slices" {
   for_each = local.connectors
   topic    = google_pubsub_topic.chain["millrace-slices"].id
@@ -123,9 +123,10 @@ resource "google_pubsub_topic_iam_member" "slices" {
 }
 
 resource "google_pubsub_topic_iam_member" "loaded" {
-  topic  = google_pubsub_topic.chain["millrace-loaded"].id
-  role   = "roles/pubsub.publisher"
-  member = google_service_account.function["load"].member
+  for_each = local.announces
+  topic    = google_pubsub_topic.chain["millrace-loaded"].id
+  role     = "roles/pubsub.publisher"
+  member   = google_service_account.function[each.key].member
 }
 
 resource "google_cloud_run_service_iam_member" "push" {
@@ -137,7 +138,7 @@ resource "google_cloud_run_service_iam_member" "push" {
 }
 
 resource "google_cloud_run_service_iam_member" "scheduler" {
-  for_each = local.connectors
+  for_each = local.scheduled
   location = google_cloudfunctions2_function.this[each.key].location
   service  = google_cloudfunctions2_function.this[each.key].name
   role     = "roles/run.invoker"

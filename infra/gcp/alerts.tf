@@ -9,8 +9,10 @@ locals {
   # Metrics that are counted in logs; the engines' own lines are the source.
   log_metrics = {
     loaded      = "jsonPayload.message=\"load ended\" AND jsonPayload.state=\"loaded\""
-    refused     = "jsonPayload.message=\"load ended\" AND jsonPayload.state=\"refused\""
-    failed      = "jsonPayload.message=(\"load ended\" OR \"slice ended\") AND jsonPayload.state=\"failed\""
+    refused     = "jsonPayload.message=(\"load ended\" OR \"followed\") AND jsonPayload.state=\"refused\""
+    failed      = "jsonPayload.message=(\"load ended\" OR \"slice ended\" OR \"followed\") AND jsonPayload.state=\"failed\""
+    blocked     = "jsonPayload.message=\"followed\" AND jsonPayload.state=\"blocked\""
+    partial     = "jsonPayload.message=\"followed\" AND jsonPayload.state=\"applied\" AND jsonPayload.level=\"WARN\""
     vendor_auth = "(jsonPayload.error_kind=\"auth\" OR jsonPayload.kind=\"auth\")"
     poison      = "jsonPayload.message=\"event failed\" AND jsonPayload.kind=\"invalid\""
   }
@@ -35,6 +37,22 @@ locals {
     }
     slice-failed = {
       filter  = "metric.type=\"logging.googleapis.com/user/${var.prefix}_failed\" AND resource.type=\"cloud_run_revision\""
+      group   = "resource.label.service_name"
+      aligner = "ALIGN_SUM"
+      reducer = "REDUCE_SUM"
+      window  = "3600s"
+      above   = 0
+    }
+    sync-blocked = {
+      filter  = "metric.type=\"logging.googleapis.com/user/${var.prefix}_blocked\" AND resource.type=\"cloud_run_revision\""
+      group   = "resource.label.service_name"
+      aligner = "ALIGN_SUM"
+      reducer = "REDUCE_SUM"
+      window  = "3600s"
+      above   = 0
+    }
+    sync-partial = {
+      filter  = "metric.type=\"logging.googleapis.com/user/${var.prefix}_partial\" AND resource.type=\"cloud_run_revision\""
       group   = "resource.label.service_name"
       aligner = "ALIGN_SUM"
       reducer = "REDUCE_SUM"

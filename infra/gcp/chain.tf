@@ -1,11 +1,14 @@
 # The topics are created here because the code owns none; shared/chain names them.
 #   millrace-slices    one message per slice that is due   → the connector it names
 #   millrace-arrivals  one per object that is complete      → load
-#   millrace-loaded    one per slice that was committed     → var.followers
+#   millrace-loaded    one per slice that was committed     → what follows the function that loaded it, and var.followers
 #   PREFIX-dead        what was delivered 100 times in vain → a person
 
 locals {
   pubsub_agent = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+
+  # function → the filter of what it follows; a filter has at most 256 bytes
+  after = { for n, f in local.map : n => contains(f.after, "*") ? "" : join(" OR ", [for by in f.after : "attributes.function = \"${by}\""]) if can(f.after) }
 
   # name → what a push subscription is made of
   pushes = merge(
@@ -16,12 +19,12 @@ locals {
       audience = google_cloudfunctions2_function.this[n].service_config[0].uri
       ordering = false # slices are independent; the fence decides between two of one
     } },
-    { for n, f in var.remote : "slices-${n}" => {
-      topic    = "millrace-slices"
-      filter   = "attributes.function = \"${n}\""
+    { for n, f in var.remote : can(local.map[n].after) ? "loaded-${n}" : "slices-${n}" => {
+      topic    = can(local.map[n].after) ? "millrace-loaded" : "millrace-slices"
+      filter   = can(local.map[n].after) ? local.after[n] : "attributes.function = \"${n}\""
       url      = f.url
       audience = f.audience
-      ordering = false
+      ordering = can(local.map[n].after)
     } },
     { arrivals = {
       topic    = "millrace-arrivals"
@@ -29,6 +32,13 @@ locals {
       url      = google_cloudfunctions2_function.this["load"].service_config[0].uri
       audience = google_cloudfunctions2_function.this["load"].service_config[0].uri
       ordering = false # manifests may arrive in any order; marks follow from what is committed
+    } },
+    { for n, f in local.follows : "loaded-${n}" => {
+      topic    = "millrace-loaded"
+      filter   = local.after[n]
+      url      = google_cloudfunctions2_function.this[n].service_config[0].uri
+      audience = google_cloudfunctions2_function.this[n].service_config[0].uri
+      ordering = true # the key is the table
     } },
     { for n, f in var.followers : "loaded-${n}" => {
       topic    = "millrace-loaded"

@@ -11,7 +11,7 @@ resource "google_cloudfunctions2_function" "this" {
   for_each    = local.deployed
   name        = "${var.prefix}-${each.key}"
   location    = var.region
-  description = try(each.value.note, "Millrace connector ${each.key}")
+  description = try(each.value.note, "Millrace function ${each.key}")
 
   build_config {
     runtime         = var.runtime
@@ -43,16 +43,16 @@ resource "google_cloudfunctions2_function" "this" {
     environment_variables = merge(
       {
         MILLRACE_WAREHOUSE       = replace(var.warehouse, "{FUNCTION}", upper(each.key))
-        MILLRACE_STAGE           = "gs://${google_storage_bucket.stage.name}"
         MILLRACE_CHAIN           = "pubsub:${var.project}"
         MILLRACE_DEADLINE        = "${each.value.timeout_s}s"
         MILLRACE_SECRET_LIFETIME = var.secret_lifetime
         GOOGLE_CLOUD_PROJECT     = var.project # trace ids in logs are named by it
       },
+      contains(keys(local.staged), each.key) ? { MILLRACE_STAGE = "gs://${google_storage_bucket.stage.name}" } : {},
       lookup(var.settings, each.key, {}),
       # By reference: the function reads the secret itself, so that a rotation is
       # seen without a deployment and no value shows in the console or the state.
-      { for v in concat(each.value.secrets, tolist(var.warehouse_secrets)) :
+      { for v in concat(local.secrets[each.key], tolist(var.warehouse_secrets)) :
       v => "secret://${google_secret_manager_secret.this[v].id}/versions/latest" },
     )
   }

@@ -1,7 +1,8 @@
 # A tick looks up which slices are due and publishes one message each; it answers
-# within seconds, whatever the slices take.
+# within seconds, whatever the slices take. That of a function which follows tables
+# does what is due itself.
 resource "google_cloud_scheduler_job" "tick" {
-  for_each         = local.connectors
+  for_each         = local.scheduled
   name             = "${var.prefix}-${each.key}"
   region           = var.region
   schedule         = lookup(var.schedules, each.key, each.value.schedule)

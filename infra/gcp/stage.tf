@@ -9,7 +9,7 @@ resource "google_storage_bucket" "stage" {
   lifecycle_rule {
     condition {
       age            = var.stage_days
-      matches_prefix = [for n, f in local.map : "${n}/" if n != "load"]
+      matches_prefix = [for n, f in local.map : "${n}/" if n != "load" && !can(f.after)]
     }
     action {
       type = "Delete"

@@ -25,13 +25,19 @@ variable "warehouse_secrets" {
 }
 
 variable "functions" {
-  description = "Names of the connectors to deploy, as in infra/functions.json. load comes with them."
+  description = "Names of the functions to deploy, as in infra/functions.json. load comes with them."
   type        = set(string)
 
   validation {
-    condition     = length(setsubtract(var.functions, [for n, f in local.map : n if can(f.schedule)])) == 0
-    error_message = "functions may name connectors of infra/functions.json only."
+    condition     = length(setsubtract(var.functions, [for n, f in local.map : n if n != "load"])) == 0
+    error_message = "functions may name functions of infra/functions.json only, without load."
   }
+}
+
+variable "unused_secrets" {
+  description = "Secrets of infra/functions.json that the deployed functions do without. Salesforce is logged in to by a client secret or by a private key: name the one that is not used."
+  type        = set(string)
+  default     = ["SALESFORCE_PRIVATE_KEY"]
 }
 
 variable "settings" {
@@ -127,12 +133,17 @@ variable "silence_hours" {
 }
 
 variable "followers" {
-  description = "What starts when a table was loaded: name → URL and the filter on attributes (function, table, slice) of topic millrace-loaded. The URL must accept tokens of the push service account (output push_account)."
+  description = "What else, of your own, starts when a table was loaded: name → URL and the filter on attributes (function, table, slice) of topic millrace-loaded. The URL must accept tokens of the push service account (output push_account)."
   type = map(object({
     url    = string
     filter = optional(string, "")
   }))
   default = {}
+
+  validation {
+    condition     = length(setintersection(keys(var.followers), keys(local.map))) == 0
+    error_message = "followers are your own: those of infra/functions.json are in functions."
+  }
 }
 
 variable "aws_publishers" {
@@ -142,12 +153,12 @@ variable "aws_publishers" {
 }
 
 variable "remote" {
-  description = "Connectors that run on Lambda and chain through Pub/Sub: function → its function URL and the audience of tokens, as output function_urls of infra/aws has them."
+  description = "Functions that run on Lambda and chain through Pub/Sub: function → its function URL and the audience of tokens, as output function_urls of infra/aws has them."
   type        = map(object({ url = string, audience = string }))
   default     = {}
 
   validation {
     condition     = length(setintersection(keys(var.remote), var.functions)) == 0
-    error_message = "A connector runs on one cloud: it is in functions or in remote."
+    error_message = "A function runs on one cloud: it is in functions or in remote."
   }
 }

@@ -1,5 +1,6 @@
 -- The database that everything is loaded into. The functions make the schemas
--- "millrace" (ledger, marks, checks, rejects), and one per vendor, themselves; their
+-- "millrace" (ledger, marks, checks, rejects, plans), one per vendor, and "analytics"
+-- (what models compute, such as accountscore), themselves; their
 -- names are lower case and quoted, as are tables and columns.
 
 USE ROLE SYSADMIN;

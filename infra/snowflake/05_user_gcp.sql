@@ -1,6 +1,7 @@
 -- One user per function, so that the query history says who did what. It logs in
 -- with the identity that Google gives the function: there is no key to keep or to
--- rotate. Run this file once per function that is deployed, load included:
+-- rotate. Run this file once per function that is deployed, load, accountscore and
+-- salesforcesync included:
 --   &{function} in capitals, &{subject} from the output accounts of infra/gcp
 --   (unique_id: the number, not the address).
 -- The warehouse of infra/gcp is then

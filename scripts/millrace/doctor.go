@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace-data/millrace/functions"
+	"github.com/millrace-data/millrace/shared/env"
 	"github.com/millrace-data/millrace/shared/platform/local"
 )
 
@@ -88,7 +90,14 @@ func (a *app) examine(ctx context.Context) []finding {
 	for _, f := range a.functions {
 		err := local.Configured(f, a.env, time.Now().UTC())
 		v := verdict("function "+f.Name, "configured", err)
-		v.Verdict = a.severity(f.Name, err)
+		v.Verdict = a.severity(err, func(l env.Lookup) { _ = local.Configured(f, l, time.Now().UTC()) })
+		found = append(found, v)
+	}
+	in := functions.Inputs(a.functions, a.followers)
+	for _, f := range a.followers {
+		err := a.ready(f)
+		v := verdict("function "+f.Name, "configured", err)
+		v.Verdict = a.severity(err, func(l env.Lookup) { _ = local.ConfiguredFollower(f, l, in) })
 		found = append(found, v)
 	}
 	return found
@@ -103,7 +112,7 @@ func verdict(check, detail string, err error) finding {
 
 // severity is a warning for a function that nobody began to configure: nearly all
 // installations use some functions only.
-func (a *app) severity(function string, err error) string {
+func (a *app) severity(err error, configure func(env.Lookup)) string {
 	if err == nil {
 		return fine
 	}
@@ -115,11 +124,7 @@ func (a *app) severity(function string, err error) string {
 		}
 		return v, ok
 	}
-	f, ferr := a.function(function)
-	if ferr != nil {
-		return fails
-	}
-	_ = local.Configured(f, counting, time.Now().UTC())
+	configure(counting)
 	if set == 0 {
 		return warn
 	}

@@ -24,12 +24,13 @@ import (
 	"github.com/millrace-data/millrace/shared/env"
 	"github.com/millrace-data/millrace/shared/extract"
 	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/follow"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // who presses Ctrl-C twice does not want to wait
-	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, live: terminal(os.Stderr), people: terminal(os.Stdout), env: env.OS(), functions: functions.All}
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, live: terminal(os.Stderr), people: terminal(os.Stdout), env: env.OS(), functions: functions.All, followers: functions.Followers}
 	code := a.main(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -48,6 +49,7 @@ type app struct {
 	people    bool // out is one, too
 	env       env.Lookup
 	functions []*extract.Function
+	followers []*follow.Function // that tables start
 
 	home          string
 	json, verbose bool
@@ -85,7 +87,7 @@ func (a *app) main(ctx context.Context, args []string) int {
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log every slice to stderr")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(a.runCommand(), a.backfillCommand(), a.statusCommand(), a.queryCommand(), a.rejectsCommand(), a.resyncCommand(),
-		a.invokeCommand(), a.doctorCommand(), a.demoCommand())
+		a.invokeCommand(), a.syncCommand(), a.doctorCommand(), a.demoCommand())
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -9,8 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace-data/millrace/functions"
 	"github.com/millrace-data/millrace/shared/extract"
 	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/follow"
 	"github.com/millrace-data/millrace/shared/platform/local"
 )
 
@@ -28,6 +31,9 @@ func (a *app) runCommand() *cobra.Command {
 	c := &cobra.Command{Use: "run FUNCTION", Short: "Read what is due and load it", Args: cobra.ExactArgs(1),
 		Long: `Read what is due, by mark, coverage and lookback, and load it. What an earlier run
 left undone is taken up first. With --from the slices of that time are read anew.
+
+A function that tables start, such as accountscore or salesforcesync, is started by
+hand: whatever its schedule says, and only for what --table names, a table or a sync.
 
 Dates are UTC days (2026-01-31) or RFC 3339 times; --to is exclusive.`,
 		RunE: func(c *cobra.Command, args []string) error { return a.run(c.Context(), args[0], extract.Live, q) }}
@@ -58,7 +64,7 @@ Dates are UTC days (2026-01-31) or RFC 3339 times; --to is exclusive.`,
 }
 
 func (q *ask) bind(c *cobra.Command) {
-	c.Flags().StringArrayVar(&q.tables, "table", nil, "only this table; may be given more than once")
+	c.Flags().StringArrayVar(&q.tables, "table", nil, "only this table, or sync; may be given more than once")
 	c.Flags().StringVar(&q.now, "now", "", "the run's clock, RFC 3339 (default: the present)")
 	c.Flags().DurationVar(&q.deadline, "deadline", 0, "budget of one invocation (default MILLRACE_DEADLINE, or 9m)")
 }
@@ -104,11 +110,7 @@ func (a *app) run(ctx context.Context, function string, p extract.Purpose, q ask
 	if err != nil {
 		return err
 	}
-	f, err := a.function(function)
-	if err != nil {
-		return err
-	}
-	if err := local.Configured(f, a.env, r.Now); err != nil { // before a home is made for it
+	if err := a.configured(function, r); err != nil { // before a home is made for it
 		return err
 	}
 	watch := newProgress(a.err, a.live)
@@ -131,6 +133,26 @@ func (a *app) run(ctx context.Context, function string, p extract.Purpose, q ask
 		return ended(rep.Outcome)
 	}
 	return interrupted(ctx, rep, err)
+}
+
+// configured asks a function whether it has all that a run needs.
+func (a *app) configured(function string, r local.Request) error {
+	if f := a.follower(function); f != nil {
+		if r.Purpose != extract.Live || !r.From.IsZero() {
+			return fault.New(fault.Invalid, "function %s reads no vendor: it is run without dates", function)
+		}
+		return a.ready(f)
+	}
+	f, err := a.function(function)
+	if err != nil {
+		return err
+	}
+	return local.Configured(f, a.env, r.Now)
+}
+
+// ready asks a function that tables start whether it has all it needs.
+func (a *app) ready(f *follow.Function) error {
+	return local.ConfiguredFollower(f, a.env, functions.Inputs(a.functions, a.followers))
 }
 
 // interrupted explains an end by signal; a part of the work is partial.
@@ -158,7 +180,7 @@ func (a *app) open(ctx context.Context, now time.Time, deadline time.Duration, w
 	if err != nil {
 		return nil, err
 	}
-	return local.Open(ctx, local.Options{Home: a.home, Env: a.env, Functions: a.functions, Log: a.log(), Now: clock,
+	return local.Open(ctx, local.Options{Home: a.home, Env: a.env, Functions: a.functions, Followers: a.followers, Log: a.log(), Now: clock,
 		Progress: watch.see, Loaded: watch.load, Deadline: deadline, Point: point})
 }
 
@@ -169,15 +191,13 @@ func (a *app) report(rep *local.Report) error {
 	}
 	took := time.Duration(rep.TookMS) * time.Millisecond
 	a.say("%s: %s in %s, %s requests (%s retries)", rep.Function, rep.Outcome, spell(took), figure(rep.Requests), figure(rep.Retries))
-	g := newGrid("TABLE", "SLICES#", "SOURCE#", "STAGED#", "REJECTED#", "LOADED#", "MARK")
-	for _, t := range rep.Tables {
-		g.row(t.Table, figure(t.Slices), figure(t.RowsSource), figure(t.RowsStaged), figure(t.RowsRejected), figure(t.RowsLoaded), instant(t.Mark))
-	}
-	if err := g.write(a.out); err != nil {
+	if err := a.reportTables(rep); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(rep.Tables, func(t local.TableReport) bool { return t.RowsRejected > 0 }) {
-		a.say("rejected rows are kept, with the reason: millrace rejects list %s", rep.Function)
+	a.reportFollowed("", rep.Syncs)
+	for _, f := range rep.Followers {
+		a.say("then %s: %s", f.Function, f.Outcome)
+		a.reportFollowed("  ", append(f.Tables, f.Syncs...))
 	}
 	const most = 10 // the others look alike; status lists them
 	for i, e := range rep.Errors {
@@ -195,4 +215,35 @@ func (a *app) report(rep *local.Report) error {
 		a.say("paused until %s: run the same command again then", rep.PausedUntil.Format(time.RFC3339))
 	}
 	return nil
+}
+
+func (a *app) reportTables(rep *local.Report) error {
+	if len(rep.Tables) == 0 {
+		return nil
+	}
+	g := newGrid("TABLE", "SLICES#", "SOURCE#", "STAGED#", "REJECTED#", "LOADED#", "MARK")
+	for _, t := range rep.Tables {
+		g.row(t.Table, figure(t.Slices), figure(t.RowsSource), figure(t.RowsStaged), figure(t.RowsRejected), figure(t.RowsLoaded), instant(t.Mark))
+	}
+	if err := g.write(a.out); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(rep.Tables, func(t local.TableReport) bool { return t.RowsRejected > 0 }) {
+		a.say("rejected rows are kept, with the reason: millrace rejects list %s", rep.Function)
+	}
+	return nil
+}
+
+// reportFollowed says what functions did that tables start.
+func (a *app) reportFollowed(indent string, did []local.SyncReport) {
+	for _, d := range did {
+		line := indent + strings.TrimSpace(cmp.Or(d.Sync, d.Table)+" "+d.State) + ", " + figure(d.Rows) + " rows"
+		if d.PausedUntil != nil {
+			line += ", until " + d.PausedUntil.Format(time.RFC3339)
+		}
+		if d.Error != "" {
+			line += ": " + short(d.Error, 400)
+		}
+		a.say("%s", line)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/millrace-data/millrace/shared/env"
 	"github.com/millrace-data/millrace/shared/extract"
 	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/follow"
 	"github.com/millrace-data/millrace/shared/gate"
 	"github.com/millrace-data/millrace/shared/record"
 )
@@ -81,6 +82,7 @@ type desk struct {
 	home string
 	vars map[string]string
 	fs   []*extract.Function
+	ff   []*follow.Function
 	in   string
 }
 
@@ -94,7 +96,7 @@ func newDesk(t *testing.T, mood string) *desk {
 func (d *desk) do(t *testing.T, args ...string) (out, errs string, code int) {
 	t.Helper()
 	var o, e bytes.Buffer
-	a := &app{in: strings.NewReader(d.in), out: &o, err: &e, env: env.Map(d.vars), functions: d.fs}
+	a := &app{in: strings.NewReader(d.in), out: &o, err: &e, env: env.Map(d.vars), functions: d.fs, followers: d.ff}
 	code = a.main(t.Context(), args)
 	return o.String(), e.String(), code
 }

@@ -48,6 +48,24 @@ var protections = []protection{
 		`p.covered = append(p.covered, span.Span{From: r.From, To: r.To})`,
 		`p.covered = append(p.covered, span.Span{From: p.base, To: r.To})`}}},
 
+	// What is computed from what was loaded.
+	{"warehouse: what was computed from less than there is now", duckdb, "TestConformance/computed/what_was_computed", []edit{{
+		"shared/warehouse/computed.go",
+		`if State(rows) != s.l.Computed.State {`,
+		`if false {`}}},
+	{"follow: a model waits for what is being loaded", "./shared/follow", "TestModelWaits", []edit{{
+		"shared/follow/model.go",
+		`case len(all.open) > 0:`,
+		`case false:`}}},
+	{"follow: a state is computed once", "./shared/follow", "TestModelIsComputedOnce", []edit{{
+		"shared/follow/model.go",
+		`case known.State == warehouse.Loaded && !hand:`,
+		`case false:`}}},
+	{"follow: nothing is computed from a refused input", "./shared/follow", "TestModelWhoseInputWasRefused", []edit{{
+		"shared/follow/model.go",
+		`if len(all.bad) > 0 {`,
+		`if false {`}}},
+
 	// The load modes.
 	{"warehouse: append deletes the slice before it inserts", duckdb, "TestConformance/modes/append_keeps", []edit{{
 		"shared/warehouse/apply.go",

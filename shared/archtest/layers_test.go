@@ -37,7 +37,7 @@ var beside = map[string][]string{
 	"shared/rest":           {"shared/env"},
 	"shared/job":            {"shared/rest"},
 	"shared/files":          {"shared/rest"},
-	"shared/follow":         {"shared/reverse"},
+	"shared/follow":         {"shared/reverse", "shared/load"}, // a model is judged and announced as what is loaded is
 	"shared/platform/gcp":   {"shared/platform"},
 	"shared/platform/aws":   {"shared/platform"},
 	"shared/platform/local": {"shared/platform"},

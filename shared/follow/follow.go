@@ -17,6 +17,7 @@ import (
 
 	"github.com/millrace-data/millrace/shared/chain"
 	"github.com/millrace-data/millrace/shared/env"
+	"github.com/millrace-data/millrace/shared/record"
 	"github.com/millrace-data/millrace/shared/reverse"
 	"github.com/millrace-data/millrace/shared/warehouse"
 )
@@ -26,12 +27,18 @@ type Function struct {
 	Name string // one word, as in `millrace run NAME`
 	Doc  string // one sentence for `millrace --help` and doctor
 
-	// Open checks the configuration and makes no request. Configuration that is
-	// missing is one fault.Invalid that names every missing variable.
+	// Tables are those that it fills itself, which a sync may read. None for most.
+	Tables []record.Table
+
+	// Open checks the configuration and makes no request; in may lack all but Inputs
+	// and Now.
+	// Configuration that is missing is one fault.Invalid that names every missing
+	// variable. A Follower that is an io.Closer is closed with the platform.
 	Open func(cfg env.Lookup, in Invocation) (Follower, error)
 }
 
-// Invocation is what a platform lends to a Follower for one invocation.
+// Invocation is what a platform lends to a Follower, for as long as its configuration
+// stays the same: one Follower serves many starts, one after the other or at once.
 type Invocation struct {
 	Warehouse *warehouse.Warehouse
 	Chain     chain.Publisher
@@ -40,7 +47,7 @@ type Invocation struct {
 	Now       func() time.Time
 	Owner     string // names this worker in leases
 	Lease     time.Duration
-	Scratch   string            // folder for files that live as long as the invocation
+	Scratch   string            // folder for files that live as long as a start
 	Point     func(name string) // crash points, for tests; nil = none
 }
 

@@ -51,6 +51,7 @@ type Rule struct {
 	Max     string   `json:"max,omitempty"`
 	Count   int64    `json:"count,omitempty"`
 	Percent float64  `json:"percent,omitempty"` // 0 to 100
+	Fall    bool     `json:"fall,omitempty"`    // of volume: only fewer rows break it, not more
 	Last    int      `json:"last,omitempty"`    // comparable slices to look back at
 	Seconds int64    `json:"seconds,omitempty"` // an age
 	Table   string   `json:"table,omitempty"`   // schema.name of another table

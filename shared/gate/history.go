@@ -33,6 +33,15 @@ func Volume(n int, percent float64, rows int64) Rule {
 	return Rule{Name: "volume", Kind: VolumeKind, Level: Warn, Last: n, Percent: percent, Count: rows}
 }
 
+// Shrink warns when a slice has more than rows AND more than percent rows fewer than
+// the median of the last n comparable slices had. It may grow as it likes: of a rule
+// that refuses, growth would have to be allowed by hand every time.
+func Shrink(n int, percent float64, rows int64) Rule {
+	r := Volume(n, percent, rows)
+	r.Fall = true
+	return r
+}
+
 // SumWithin warns when the sum of a numeric column is more than percent off the
 // median sum of the last n comparable slices. Nulls do not count.
 func SumWithin(column string, n int, percent float64) Rule {
@@ -82,6 +91,9 @@ func judgePast(r Rule, m Measure, c *Check) (holds bool) {
 	median := middle(past)
 	c.Expected = fmt.Sprintf("the last %d %s had %s to %s, median %s; %g %%", len(past), m.Peers, grouped(past[0]), grouped(past[len(past)-1]), grouped(median), r.Percent)
 	off := new(big.Rat).Sub(now, median)
+	if r.Fall && off.Sign() > 0 {
+		off.SetInt64(0)
+	}
 	off.Abs(off)
 	limit := new(big.Rat).SetFloat64(r.Percent / 100)
 	much := limit != nil && off.Cmp(limit.Mul(limit, new(big.Rat).Abs(median))) > 0
@@ -89,7 +101,11 @@ func judgePast(r Rule, m Measure, c *Check) (holds bool) {
 		c.Expected += " off is accepted"
 		return !much
 	}
-	c.Expected += fmt.Sprintf(" or %s rows off are accepted", grouped(new(big.Rat).SetInt64(r.Count)))
+	word := "off"
+	if r.Fall {
+		word = "fewer"
+	}
+	c.Expected += fmt.Sprintf(" or %s rows %s are accepted", grouped(new(big.Rat).SetInt64(r.Count)), word)
 	return !much || off.Cmp(new(big.Rat).SetInt64(r.Count)) <= 0
 }
 

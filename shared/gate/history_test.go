@@ -52,3 +52,16 @@ func TestJudgePast(t *testing.T) {
 		})
 	}
 }
+
+func TestShrinkLetsATableGrow(t *testing.T) {
+	rule := gate.Shrink(1, 50, 10).At(gate.Refuse)
+	for value, want := range map[string]gate.Verdict{"1000": gate.Pass, "100": gate.Pass, "51": gate.Pass, "50": gate.Pass, "49": gate.Refusal, "0": gate.Refusal} {
+		c := gate.Judge(rule, gate.Measure{Value: value, Past: []string{"100"}, Peers: "runs"})
+		if c.Verdict != want {
+			t.Errorf("%s after 100: %s (%s), want %s", value, c.Verdict, c.Expected, want)
+		}
+	}
+	if c := gate.Judge(rule, gate.Measure{Value: "1", Past: []string{"8"}}); c.Verdict != gate.Pass {
+		t.Errorf("7 rows fewer, where 10 are accepted: %+v", c)
+	}
+}

@@ -13,9 +13,9 @@ import (
 	"github.com/millrace-data/millrace/shared/warehouse"
 )
 
-// judge measures the staged rows, judges every rule, and takes quarantined rows
+// Judge measures the staged rows, judges every rule, and takes quarantined rows
 // out. refusal says why the slice must not be loaded, nil where it may.
-func judge(ctx context.Context, s *warehouse.Staging, m *stage.Manifest) (checks []gate.Check, refusal, err error) {
+func Judge(ctx context.Context, s *warehouse.Staging, m *stage.Manifest) (checks []gate.Check, refusal, err error) {
 	rules := slices.Clone(m.Rules)
 	for _, column := range slices.Sorted(maps.Keys(m.Sums)) {
 		rules = append(rules, gate.Reconcile(column, m.Sums[column]))

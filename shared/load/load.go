@@ -145,7 +145,7 @@ func (e *Engine) load(ctx context.Context, key, event string, m *stage.Manifest)
 		return warehouse.Result{}, err
 	}
 	defer s.Close()
-	checks, refusal, err := judge(ctx, s, m)
+	checks, refusal, err := Judge(ctx, s, m)
 	if err != nil {
 		return warehouse.Result{}, err
 	}
@@ -193,14 +193,20 @@ func (e *Engine) fetch(ctx context.Context, m *stage.Manifest) (files, rejects [
 }
 
 func (e *Engine) publish(ctx context.Context, m *stage.Manifest, res warehouse.Result) error {
-	body, err := json.Marshal(Loaded{Function: m.Function, Table: m.Table.FullName(), Slice: m.Slice, Rows: res.Slice.RowsLoaded, Mark: res.Mark.At})
+	return Announce(ctx, e.Chain, Loaded{Function: m.Function, Table: m.Table.FullName(), Slice: m.Slice, Rows: res.Slice.RowsLoaded, Mark: res.Mark.At})
+}
+
+// Announce tells everybody who follows a table that a slice of it is committed. It
+// comes after the commit, and again whenever the slice is found committed.
+func Announce(ctx context.Context, to chain.Publisher, l Loaded) error {
+	body, err := json.Marshal(l)
 	if err != nil {
 		return err
 	}
-	err = e.Chain.Publish(ctx, chain.Message{Topic: chain.TopicLoaded, Key: m.Table.FullName(), Data: body,
-		Attributes: map[string]string{"function": m.Function, "table": m.Table.FullName(), "slice": m.Slice}})
+	err = to.Publish(ctx, chain.Message{Topic: chain.TopicLoaded, Key: l.Table, Data: body,
+		Attributes: map[string]string{"function": l.Function, "table": l.Table, "slice": l.Slice}})
 	if err != nil {
-		return fmt.Errorf("slice %s of %s is loaded, but saying so failed: %w", m.Slice, m.Table.FullName(), err)
+		return fmt.Errorf("slice %s of %s is loaded, but saying so failed: %w", l.Slice, l.Table, err)
 	}
 	return nil
 }

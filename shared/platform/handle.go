@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	loadfunction "github.com/millrace-data/millrace/functions/load"
@@ -27,6 +28,7 @@ const (
 	Ticked  = "ticked"  // its slices were planned and asked for
 	Ignored = "ignored" // nothing to do, or another function's
 	Poison  = "poison"  // can never be handled; recorded
+	again   = "again"   // has to come again
 )
 
 // Answer is how a delivery ended. It is done with, unless Again says otherwise.
@@ -40,7 +42,8 @@ type Answer struct {
 // Ended is how one event ended.
 type Ended struct {
 	Event  string     `json:"event,omitempty"`
-	State  string     `json:"state"` // of the slice, or one of the above
+	Name   string     `json:"name,omitempty"` // of what a follower did: a table or a sync
+	State  string     `json:"state"`          // of the slice or the plan, or one of the above
 	Slices int        `json:"slices,omitempty"`
 	Rows   int64      `json:"rows,omitempty"`
 	Until  *time.Time `json:"until,omitempty"` // paused until, or goes on at
@@ -55,7 +58,7 @@ type Ended struct {
 func (a Answer) Outcome() string {
 	switch {
 	case a.Again:
-		return "again"
+		return again
 	case a.Err != nil:
 		return "failed"
 	}
@@ -69,14 +72,14 @@ func (n *Node) Handle(ctx context.Context, d chain.Delivery) Answer {
 	m, release, err := n.hold(ctx)
 	if err != nil { // the deployment is at fault, not the event
 		n.secrets.Forget()
-		return n.sum(ctx, d, []Ended{{State: "again", again: true, err: fmt.Errorf("open function %s: %w", n.o.Function, err)}})
+		return n.sum(ctx, d, []Ended{{State: again, again: true, err: fmt.Errorf("open function %s: %w", n.o.Function, err)}})
 	}
 	defer release()
 	ctx, cancel := budget(ctx, m.settings.Deadline)
 	defer cancel()
 	var ended []Ended
 	for _, e := range chain.Newest(d.Events) {
-		ended = append(ended, n.one(ctx, m, d, e))
+		ended = append(ended, n.one(ctx, m, d, e)...)
 	}
 	if d.Err != nil {
 		ended = append(ended, n.refuse(ctx, m, d, chain.Event{}, d.Err))
@@ -98,8 +101,38 @@ func budget(ctx context.Context, limit time.Duration) (context.Context, context.
 	return context.WithDeadline(ctx, at.Add(-min(reserve, time.Until(at)/10)))
 }
 
-// one deals with one event.
-func (n *Node) one(ctx context.Context, m *mill, d chain.Delivery, e chain.Event) Ended {
+// one deals with one event. What a follower did before it failed is in it too.
+func (n *Node) one(ctx context.Context, m *mill, d chain.Delivery, e chain.Event) []Ended {
+	out, err := n.dispatch(ctx, m, e)
+	switch fault.Of(err) {
+	case nil, fault.Stale:
+	case fault.Transient, fault.Limited:
+		out = append(did(out), Ended{State: again, again: true, err: err})
+	default:
+		if errors.Is(err, fault.Auth) {
+			n.secrets.Forget()
+		}
+		out = append(did(out), n.refuse(ctx, m, d, e, err))
+	}
+	for i := range out {
+		if errors.Is(out[i].err, fault.Auth) { // a rotation may be what it takes
+			n.secrets.Forget()
+		}
+		out[i].Event = e.ID
+	}
+	return out
+}
+
+// did leaves out what is nothing but the lack of an outcome.
+func did(out []Ended) []Ended {
+	return slices.DeleteFunc(out, func(e Ended) bool { return e.Name == "" })
+}
+
+// dispatch gives an event to the engine that deals with it.
+func (n *Node) dispatch(ctx context.Context, m *mill, e chain.Event) ([]Ended, error) {
+	if m.follower != nil {
+		return n.follow(ctx, m, e)
+	}
 	var out Ended
 	var err error
 	switch {
@@ -110,21 +143,7 @@ func (n *Node) one(ctx context.Context, m *mill, d chain.Delivery, e chain.Event
 	default:
 		out, err = n.arrival(ctx, m, e)
 	}
-	switch fault.Of(err) {
-	case nil, fault.Stale:
-	case fault.Transient, fault.Limited:
-		out = Ended{State: "again", again: true, err: err}
-	default:
-		if errors.Is(err, fault.Auth) {
-			n.secrets.Forget()
-		}
-		return n.refuse(ctx, m, d, e, err)
-	}
-	if errors.Is(out.err, fault.Auth) { // a rotation may be what it takes
-		n.secrets.Forget()
-	}
-	out.Event = e.ID
-	return out
+	return []Ended{out}, err
 }
 
 // tick asks for the slices that are due.
@@ -139,8 +158,8 @@ func (n *Node) tick(ctx context.Context, m *mill, t *chain.Tick) (Ended, error) 
 	if now.IsZero() {
 		now = n.o.Now().UTC()
 	}
-	slices, err := m.extract.Tick(ctx, m.connector, extract.Request{Tables: t.Tables, From: t.From, To: t.To, Purpose: extract.Purpose(t.Purpose), Now: now})
-	return Ended{State: Ticked, Slices: len(slices)}, err
+	asked, err := m.extract.Tick(ctx, m.connector, extract.Request{Tables: t.Tables, From: t.From, To: t.To, Purpose: extract.Purpose(t.Purpose), Now: now})
+	return Ended{State: Ticked, Slices: len(asked)}, err
 }
 
 // message reads the slice that a message names.
@@ -151,10 +170,7 @@ func (n *Node) message(ctx context.Context, m *mill, msg *chain.Message) (Ended,
 	if other := msg.Attributes["function"]; other != "" && other != n.o.Function {
 		return Ended{State: Ignored}, nil // a subscription without a filter
 	}
-	if time.Until(msg.NotBefore) > patience {
-		return Ended{}, fault.LimitedUntil(msg.NotBefore, "the message is not due yet")
-	}
-	if err := wait(ctx, time.Until(msg.NotBefore)); err != nil {
+	if err := due(ctx, msg.NotBefore); err != nil {
 		return Ended{}, err
 	}
 	o, err := m.extract.Handle(ctx, m.connector, *msg)
@@ -169,7 +185,15 @@ func (n *Node) message(ctx context.Context, m *mill, msg *chain.Message) (Ended,
 	return out, err
 }
 
-// wait waits for a message that is not due yet, though not for long.
+// due waits until a message may be handled, though not for long.
+func due(ctx context.Context, at time.Time) error {
+	if time.Until(at) > patience {
+		return fault.LimitedUntil(at, "the message is not due yet")
+	}
+	return wait(ctx, time.Until(at))
+}
+
+// wait waits a part of the time that is left.
 func wait(ctx context.Context, d time.Duration) error {
 	if end, ok := ctx.Deadline(); ok {
 		d = min(d, time.Until(end)/3)

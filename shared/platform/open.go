@@ -13,9 +13,11 @@ import (
 
 	"gocloud.dev/blob"
 
+	"github.com/millrace-data/millrace/functions"
 	"github.com/millrace-data/millrace/shared/env"
 	"github.com/millrace-data/millrace/shared/extract"
 	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/follow"
 	"github.com/millrace-data/millrace/shared/load"
 	"github.com/millrace-data/millrace/shared/stage"
 	"github.com/millrace-data/millrace/shared/warehouse"
@@ -24,10 +26,14 @@ import (
 // settings is what the environment says about the cloud itself.
 type settings struct {
 	Warehouse env.Secret    `envconfig:"WAREHOUSE" required:"true" doc:"snowflake:USER@ACCOUNT/DATABASE?…"`
-	Stage     string        `envconfig:"STAGE" required:"true" doc:"gs://BUCKET or s3://BUCKET"`
 	Chain     string        `envconfig:"CHAIN" required:"true" doc:"pubsub:PROJECT or sns:arn:aws:sns:REGION:ACCOUNT"`
 	Deadline  time.Duration `envconfig:"DEADLINE" doc:"budget of one invocation, a Go duration; the platform's own where that is shorter"`
 	Lifetime  time.Duration `envconfig:"SECRET_LIFETIME" default:"5m" doc:"how long a secret is kept before it is read again, a Go duration"`
+}
+
+// staged is what the functions read beside it that fill the stage, or are started by it.
+type staged struct {
+	Stage string `envconfig:"STAGE" required:"true" doc:"gs://BUCKET or s3://BUCKET"`
 }
 
 // mill is what one environment opened. It is closed when the environment changed and
@@ -36,8 +42,9 @@ type mill struct {
 	environ  [sha256.Size]byte // digest of names and values: tells a rotated secret
 	settings settings
 
-	connector  *extract.Function // nil = load
-	bucket     *blob.Bucket
+	connector  *extract.Function                                        // nil = load, or a follower
+	follower   *Starter                                                 // nil = load, or a connector
+	bucket     *blob.Bucket                                             // nil for a follower, which needs no stage
 	generation func(ctx context.Context, object string) (string, error) // nil where the bucket counts none
 	chain      Chain
 
@@ -132,55 +139,98 @@ func list(environ []string) env.Lookup {
 
 // open opens what the environment names. What it opened is closed where it fails.
 func (n *Node) open(ctx context.Context, lookup env.Lookup) (_ *mill, err error) {
-	m := &mill{}
-	if m.connector, err = n.connector(); err != nil {
+	connector, follower, err := n.role()
+	if err != nil {
 		return nil, err
 	}
-	if err := env.Load(lookup, "MILLRACE", &m.settings); err != nil {
-		return nil, err
-	}
+	m := &mill{connector: connector}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.close())
 		}
 	}()
-	place, err := ParseStage(m.settings.Stage)
+	var so stage.Options
+	if follower != nil {
+		err = env.Load(lookup, "MILLRACE", &m.settings)
+	} else {
+		so, err = m.openStage(ctx, lookup)
+	}
 	if err != nil {
 		return nil, err
 	}
-	var so stage.Options
-	if m.bucket, so, err = place.Open(ctx); err != nil {
-		return nil, err
-	}
-	m.generation = generation(m.bucket, place.Scheme)
 	if m.chain, err = n.openChain(ctx, m.settings.Chain, lookup); err != nil {
 		return nil, err
 	}
 	if m.warehouse, err = n.openWarehouse(ctx, m.settings.Warehouse.Reveal(), lookup); err != nil {
 		return nil, err
 	}
-	return m, n.engines(m, so, lookup)
-}
-
-// engines puts the engines on what is open.
-func (n *Node) engines(m *mill, so stage.Options, lookup env.Lookup) error {
-	scratch := n.o.Scratch
-	if scratch == "" {
-		scratch = filepath.Join(os.TempDir(), "millrace")
+	scratch, err := n.scratch()
+	if err != nil {
+		return nil, err
 	}
-	if err := os.MkdirAll(scratch, 0o700); err != nil {
-		return fault.New(fault.Invalid, "create the scratch folder: %w; set TMPDIR to a folder that the function may write to", err)
+	if follower != nil {
+		return m, n.starter(m, follower, scratch, lookup)
 	}
 	so.Scratch = scratch
+	n.engines(m, so, lookup)
+	return m, nil
+}
+
+// openStage reads the settings with those of the stage, and opens it.
+func (m *mill) openStage(ctx context.Context, lookup env.Lookup) (so stage.Options, err error) {
+	var s staged
+	if err := errors.Join(env.Load(lookup, "MILLRACE", &m.settings), env.Load(lookup, "MILLRACE", &s)); err != nil {
+		return so, err
+	}
+	place, err := ParseStage(s.Stage)
+	if err != nil {
+		return so, err
+	}
+	if m.bucket, so, err = place.Open(ctx); err == nil {
+		m.generation = generation(m.bucket, place.Scheme)
+	}
+	return so, err
+}
+
+// scratch makes the folder for files that live as long as an invocation.
+func (n *Node) scratch() (string, error) {
+	dir := n.o.Scratch
+	if dir == "" {
+		dir = filepath.Join(os.TempDir(), "millrace")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fault.New(fault.Invalid, "create the scratch folder: %w; set TMPDIR to a folder that the function may write to", err)
+	}
+	return dir, nil
+}
+
+// owner names this worker in leases.
+func (n *Node) owner() string { return fmt.Sprintf("%s/%d", n.o.Instance, os.Getpid()) }
+
+// engines puts the engines on what is open.
+func (n *Node) engines(m *mill, so stage.Options, lookup env.Lookup) {
 	m.stage = stage.New(m.bucket, so)
-	m.extract = &extract.Engine{Warehouse: m.warehouse, Stage: m.stage, Chain: m.chain, Log: n.o.Log, Env: lookup, Scratch: scratch,
-		Owner: fmt.Sprintf("%s/%d", n.o.Instance, os.Getpid()), Point: n.o.Point, Lease: n.o.Lease}
+	m.extract = &extract.Engine{Warehouse: m.warehouse, Stage: m.stage, Chain: m.chain, Log: n.o.Log, Env: lookup, Scratch: so.Scratch,
+		Owner: n.owner(), Point: n.o.Point, Lease: n.o.Lease}
 	m.load = &load.Engine{Warehouse: m.warehouse, Stage: m.stage, Chain: m.chain, Log: n.o.Log, Now: n.o.Now, Point: n.o.Point}
+}
+
+// starter opens the function that tables start, on what is open.
+func (n *Node) starter(m *mill, f *follow.Function, scratch string, lookup env.Lookup) error {
+	ready, err := f.Open(lookup, follow.Invocation{Warehouse: m.warehouse, Chain: m.chain, Inputs: functions.Inputs(n.o.Functions, n.o.Followers),
+		Log: n.o.Log, Now: n.o.Now, Owner: n.owner(), Lease: n.o.Lease, Scratch: scratch, Point: n.o.Point})
+	if err != nil {
+		return err
+	}
+	m.follower = &Starter{Function: f.Name, Follower: ready, Warehouse: m.warehouse, Log: n.o.Log, Now: n.o.Now}
 	return nil
 }
 
 func (m *mill) close() error {
 	var errs []error
+	if m.follower != nil {
+		errs = append(errs, m.follower.Close())
+	}
 	if m.warehouse != nil {
 		errs = append(errs, m.warehouse.Close())
 	}

@@ -25,13 +25,15 @@ import (
 	"github.com/millrace-data/millrace/shared/chain"
 	"github.com/millrace-data/millrace/shared/env"
 	"github.com/millrace-data/millrace/shared/extract"
+	"github.com/millrace-data/millrace/shared/follow"
 	"github.com/millrace-data/millrace/shared/warehouse"
 )
 
 // Options are what a deployed function is made of. Only Function is required.
 type Options struct {
-	Function  string                                                                // a connector's name, or load
-	Functions []*extract.Function                                                   // that Function is one of; nil = all of this build
+	Function  string                                                                // a connector's name, a follower's, or load
+	Functions []*extract.Function                                                   // the connectors, that Function may be one of; nil = all of this build
+	Followers []*follow.Function                                                    // those that tables start, that Function may be one of; nil = all of this build
 	Environ   []string                                                              // nil = os.Environ()
 	Secrets   env.Resolver                                                          // of references in the environment; nil = there may be none
 	Log       *slog.Logger                                                          // nil = silence; see [Log]
@@ -64,6 +66,9 @@ func New(o Options) *Node {
 	if o.Functions == nil {
 		o.Functions = functions.All
 	}
+	if o.Followers == nil {
+		o.Followers = functions.Followers
+	}
 	if o.Environ == nil {
 		o.Environ = os.Environ()
 	}
@@ -82,17 +87,24 @@ func New(o Options) *Node {
 	return &Node{o: o, secrets: &Vault{From: o.Secrets, Now: o.Now}}
 }
 
-// connector is the function as a connector; nil means load.
-func (n *Node) connector() (*extract.Function, error) {
+// role is the function as a connector or as one that tables start; both are nil for
+// load.
+func (n *Node) role() (*extract.Function, *follow.Function, error) {
 	for _, f := range n.o.Functions {
 		if f.Name == n.o.Function {
-			return f, nil
+			return f, nil, nil
+		}
+	}
+	for _, f := range n.o.Followers {
+		if f.Name == n.o.Function {
+			return nil, f, nil
 		}
 	}
 	if n.o.Function == loadfunction.Name {
-		return nil, nil
+		return nil, nil, nil
 	}
-	return functions.Find(n.o.Function)
+	f, err := functions.Find(n.o.Function)
+	return f, nil, err
 }
 
 // Name is what the function is called.

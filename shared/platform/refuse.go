@@ -36,15 +36,16 @@ func (n *Node) refuse(ctx context.Context, m *mill, d chain.Delivery, e chain.Ev
 		QuotaLeft: -1, StartedAt: began, ErrorKind: fault.Of(cause).Error(), Error: cause.Error()}
 	err := errors.Join(m.warehouse.RecordRun(ctx, run), m.fail(ctx, e, cause))
 	if err != nil {
-		return Ended{Event: e.ID, State: "again", again: true, err: fmt.Errorf("%w; it could not be recorded: %w", cause, err)}
+		return Ended{Event: e.ID, State: again, again: true, err: fmt.Errorf("%w; it could not be recorded: %w", cause, err)}
 	}
 	return out
 }
 
 // keep stores an event below corrupt/, where no arrival starts anything; the same
-// one is kept once.
+// one is kept once. Without a stage it is not: what starts a follower only names what
+// is in the warehouse.
 func (n *Node) keep(ctx context.Context, m *mill, raw []byte) (where string, err error) {
-	if len(raw) == 0 {
+	if len(raw) == 0 || m.stage == nil {
 		return "", nil
 	}
 	sum := sha256.Sum256(raw)
@@ -55,7 +56,7 @@ func (n *Node) keep(ctx context.Context, m *mill, raw []byte) (where string, err
 // fail records the failure of the slice that a message names. A slice that a newer
 // attempt has, or that is not in the ledger, is none of this event's business.
 func (m *mill) fail(ctx context.Context, e chain.Event, cause error) error {
-	if e.Message == nil {
+	if e.Message == nil || m.follower != nil {
 		return nil
 	}
 	var s extract.Slice

@@ -18,6 +18,8 @@ type Engine struct {
 	Owner     string                 // names this worker in leases
 	Lease     time.Duration          // of an apply, renewed as it goes on; 0 = 2 min
 	Poll      time.Duration          // before a bulk job is looked at again, growing; 0 = 2 s
+	Bulk      int64                  // writes of a plan above which they go through jobs; 0 = BulkFrom
+	Part      int64                  // rows of a bulk job at most; 0 = 200,000
 	Scratch   string                 // folder for uploads and results; "" = the system's
 	Point     func(name string)      // crash points, for tests; nil = none
 	Progress  func(done, rows int64) // of a plan or an apply; nil = nobody looks

@@ -19,7 +19,8 @@ type Result struct {
 
 // Commit moves everything in ONE transaction: fence, rows, rejects, checks,
 // drift, inbox, ledger row and mark. fault.Stale means that a newer fence was
-// given out: nothing was written, and nothing is lost.
+// given out, or that what was computed is out of date: nothing was written, and
+// nothing is lost.
 func (s *Staging) Commit(ctx context.Context, checks []gate.Check) (Result, error) {
 	return s.finish(ctx, checks, Loaded, nil)
 }
@@ -78,7 +79,7 @@ func (s *Staging) transact(ctx context.Context, checks []gate.Check, state strin
 			res.Slice, err = sliceRow(ctx, tx, s.l.Slice.Function, s.l.Slice.Table, s.l.Slice.ID)
 		}
 		if err == nil {
-			res.Mark, err = remark(ctx, tx, s.l.Slice, s.l.Table.Pass, s.l.Now)
+			res.Mark, err = s.remark(ctx, tx, res)
 		}
 		return err
 	})
@@ -139,6 +140,9 @@ func (s *Staging) write(ctx context.Context, tx *sql.Tx, checks []gate.Check, st
 		if err := s.counted(ctx, tx); err != nil {
 			return err
 		}
+	}
+	if err := s.confirm(ctx, tx); err != nil {
+		return err
 	}
 	if err := s.writeKept(ctx, tx, state); err != nil {
 		return err

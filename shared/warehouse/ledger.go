@@ -140,21 +140,29 @@ func insertRows(ctx context.Context, on execer, table string, cols []string, row
 // Slices returns the ledger rows of a function, or of one of its tables, oldest
 // window first.
 func (w *Warehouse) Slices(ctx context.Context, function, table string) ([]Slice, error) {
-	rows, err := w.db.QueryContext(ctx, `SELECT `+sliceColumns+` FROM `+slicesTable+
+	out, err := slicesOf(ctx, w.db, function, table)
+	return out, w.fail(err, "slices of %s", function)
+}
+
+type rowsQuerier interface {
+	QueryContext(ctx context.Context, q string, args ...any) (*sql.Rows, error)
+}
+
+func slicesOf(ctx context.Context, on rowsQuerier, function, table string) (out []Slice, err error) {
+	rows, err := on.QueryContext(ctx, `SELECT `+sliceColumns+` FROM `+slicesTable+
 		` WHERE "function" = ? AND (? = '' OR "table_name" = ?) ORDER BY "table_name", "range_from", "slice"`, function, table, table)
 	if err != nil {
-		return nil, w.fail(err, "slices of %s", function)
+		return nil, err
 	}
 	defer rows.Close()
-	var out []Slice
 	for rows.Next() {
 		var s Slice
 		if err := s.scan(rows); err != nil {
-			return nil, w.fail(err, "slices of %s", function)
+			return nil, err
 		}
 		out = append(out, s)
 	}
-	return out, w.fail(rows.Err(), "slices of %s", function)
+	return out, rows.Err()
 }
 
 // Slice returns one ledger row, or fault.NotFound.
@@ -247,13 +255,17 @@ type Mark struct {
 }
 
 // Mark returns the table's mark, zero where nothing is committed yet.
-func (w *Warehouse) Mark(ctx context.Context, function, table string) (m Mark, err error) {
-	err = w.db.QueryRowContext(ctx, `SELECT "mark", "cursor" FROM "millrace"."marks" WHERE "function" = ? AND "table_name" = ?`,
-		function, table).Scan(at{&m.At}, text{&m.Cursor})
+func (w *Warehouse) Mark(ctx context.Context, function, table string) (Mark, error) {
+	m, err := markRow(ctx, w.db, function, table)
+	return m, w.fail(err, "mark of %s.%s", function, table)
+}
+
+func markRow(ctx context.Context, q querier, function, table string) (m Mark, err error) {
+	err = q.QueryRowContext(ctx, `SELECT "mark", "cursor" FROM "millrace"."marks" WHERE "function" = ? AND "table_name" = ?`, function, table).Scan(at{&m.At}, text{&m.Cursor})
 	if err == sql.ErrNoRows {
 		return Mark{}, nil
 	}
-	return m, w.fail(err, "mark of %s.%s", function, table)
+	return m, err
 }
 
 // Run is one invocation, a row of millrace.runs.

@@ -42,12 +42,29 @@ func remark(ctx context.Context, tx *sql.Tx, l Slice, pass bool, now time.Time) 
 		return m, err
 	}
 	m = p.mark()
+	return m, setMark(ctx, tx, l, m, now)
+}
+
+// remark sets the mark of the staging's table. What was computed is as far as its
+// inputs were, which may be less far than before: its slice says it.
+func (s *Staging) remark(ctx context.Context, tx *sql.Tx, res Result) (m Mark, err error) {
+	switch {
+	case s.l.Computed == nil:
+		return remark(ctx, tx, s.l.Slice, s.l.Table.Pass, s.l.Now)
+	case res.Slice.State == Loaded && !res.Again:
+		m.At = s.l.Slice.To
+		return m, setMark(ctx, tx, s.l.Slice, m, s.l.Now)
+	}
+	return markRow(ctx, tx, s.l.Slice.Function, s.l.Slice.Table)
+}
+
+func setMark(ctx context.Context, tx *sql.Tx, l Slice, m Mark, now time.Time) error {
 	res, err := tx.ExecContext(ctx, `UPDATE "millrace"."marks" SET "mark" = ?, "cursor" = ?, "updated_at" = ? WHERE "function" = ? AND "table_name" = ?`,
 		nullTime(m.At), nullText(m.Cursor), now, l.Function, l.Table)
 	if err = one(res, err, errNone); err == errNone {
 		_, err = tx.ExecContext(ctx, `INSERT INTO "millrace"."marks" ("function", "table_name", "mark", "cursor", "updated_at") VALUES (?, ?, ?, ?, ?)`, l.Function, l.Table, nullTime(m.At), nullText(m.Cursor), now)
 	}
-	return m, err
+	return err
 }
 
 // Holds is the condition, over millrace.rejects, of a reject that holds its slice's

@@ -133,7 +133,7 @@ func (s *Staging) noted(ctx context.Context, slice, rule string) (v string, err 
 func (s *Staging) comparable(ctx context.Context) (out []Slice, peers string, err error) {
 	l := s.l.Slice
 	rows, err := s.conn.QueryContext(ctx, `SELECT `+sliceColumns+` FROM `+slicesTable+` WHERE "function" = ? AND "table_name" = ? AND "slice" <> ? AND "purpose" = 'live' AND "state" = 'loaded'
- ORDER BY coalesce("range_to", "loaded_at") DESC, "slice"`, l.Function, l.Table, l.ID)
+ ORDER BY coalesce("range_to", "loaded_at") DESC, "loaded_at" DESC, "slice"`, l.Function, l.Table, l.ID)
 	if err != nil {
 		return nil, "", err
 	}
@@ -143,9 +143,12 @@ func (s *Staging) comparable(ctx context.Context) (out []Slice, peers string, er
 		if err := p.scan(rows); err != nil {
 			return nil, "", err
 		}
-		if l.like(p) {
+		if s.l.Computed != nil || l.like(p) { // the time of what is computed is its inputs', which may stand still
 			out = append(out, p)
 		}
+	}
+	if s.l.Computed != nil {
+		return out, "runs", rows.Err()
 	}
 	return out, l.peers(), rows.Err()
 }

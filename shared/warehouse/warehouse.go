@@ -101,7 +101,8 @@ func Open(ctx context.Context, db *sql.DB, d Driver) (*Warehouse, error) {
 		}
 	}
 	if x, ok := d.(Exclusive); ok && x.Exclusive() {
-		_, err = conn.ExecContext(ctx, `UPDATE "millrace"."slices" SET "lease_until" = NULL WHERE "lease_until" IS NOT NULL`)
+		err = run(ctx, conn, `UPDATE "millrace"."slices" SET "lease_until" = NULL WHERE "lease_until" IS NOT NULL`,
+			`UPDATE "millrace"."sync_plans" SET "lease_until" = NULL WHERE "lease_until" IS NOT NULL`)
 	}
 	return w, w.fail(err, "void leases of processes that are gone")
 }

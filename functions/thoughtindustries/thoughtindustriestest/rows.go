@@ -20,8 +20,9 @@ type listKind struct {
 
 // world turns numbers into values, the same ones for the same seed.
 type world struct {
-	seed  uint64
-	users int
+	seed    uint64
+	users   int
+	clients int
 }
 
 // event is the raw material of one event.

@@ -73,7 +73,7 @@ type Server struct {
 func New(o Options) *Server {
 	o = defaults(o)
 	s := &Server{o: o, feeds: map[string]*feed{}, lists: map[string]*rows{}}
-	w := world{seed: o.Seed, users: max(o.Users, 1)}
+	w := world{seed: o.Seed, users: max(o.Users, 1), clients: max(o.Others, 1)}
 	for i, k := range feedKinds {
 		s.feeds[k.slug] = &feed{kind: k, salt: uint64(i + 1), world: w, from: o.From.UnixMilli(), perDay: o.Events,
 			n: o.Events * int(o.To.Sub(o.From)/(24*time.Hour))}

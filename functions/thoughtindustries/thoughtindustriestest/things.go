@@ -24,7 +24,7 @@ func user(dst []byte, w world, i int) []byte {
 	o := object(append(dst, '{')).uuid("id", idUser, w.seed, i).email("email", i)
 	o = o.text("firstName", firstNames[i%len(firstNames)]).text("lastName", lastNames[i/3%len(lastNames)])
 	o = o.text("roleKey", "student").flag("disabled", luck&15 == 0).time("createdAt", created(i)).time("lastActiveAt", created(i)+int64(luck>>40))
-	o = o.text("language", "en").text("country", "US").null("state", "zipCode").uuid("clientId", idClient, w.seed, int(luck>>8&7))
+	o = o.text("language", "en").text("country", "US").null("state", "zipCode").uuid("clientId", idClient, w.seed, int(luck>>8%uint64(w.clients)))
 	o = o.null("learnerUserId", "managerUserId", "externalCustomerId", "sfAccountId", "sfContactId", "stripeCustomerId", "shippingName")
 	o = o.raw("balance", "12.50").null("asset").text("ref1", "customer").null("ref2", "ref3", "ref4", "ref5", "ref6", "ref7", "ref8", "ref9", "ref10")
 	o = o.open("customFields").text("team", "blue").close().raw("purchasedCourses", `[{"id":"`+strconv.Itoa(i)+`","quantity":1}]`)
@@ -52,8 +52,12 @@ func meeting(dst []byte, w world, i int) []byte {
 
 func client(dst []byte, w world, i int) []byte {
 	o := object(append(dst, '{')).uuid("id", idClient, w.seed, i).text("name", "Client "+strconv.Itoa(i)).text("slug", "client-"+strconv.Itoa(i))
-	return o.null("sku").raw("tags", `[]`).flag("disabled", false).time("createdAt", created(i)).time("updatedAt", created(i)).close()
+	return o.text("sku", customer(i)).raw("tags", `[]`).flag("disabled", false).time("createdAt", created(i)).time("updatedAt", created(i)).close()
 }
+
+// customer is the number that client i has in the books of its supplier, such as the
+// twin of Zuora Revenue.
+func customer(i int) string { return "C-" + strconv.Itoa(10_001+i) }
 
 func attempt(dst []byte, w world, i int) []byte {
 	luck := w.luck(102, i)

@@ -112,6 +112,10 @@ func (v *view) kind(column string) byte {
 		return 'u'
 	case column == "client_id" || column == "sec_atr_val":
 		return '1'
+	case column == "cust_num":
+		return 'n'
+	case column == "cstmr_nm":
+		return 'N'
 	}
 	for suffix, kind := range map[string]byte{"_dt": 'd', "_date": 'd', "_time": 'd', "_id": 'i', "flag": 'f', "amt": 'a', "amount": 'a',
 		"prc": 'a', "rate": 'a', "qty": 'a', "pct": 'a', "balance": 'a', "comment": 'c', "comments": 'c', "desc": 'c', "description": 'c'} {
@@ -163,6 +167,10 @@ func (m *maker) cell(dst []byte, i, c int) []byte {
 		return append(dst, m.updatedAt(i)...)
 	case '1':
 		return append(dst, '1')
+	case 'n':
+		return strconv.AppendInt(append(dst, "C-"...), int64(10_001+m.customer(i)), 10)
+	case 'N':
+		return strconv.AppendInt(append(dst, "Client "...), int64(m.customer(i)), 10)
 	}
 	if h%9 == 0 {
 		return dst
@@ -180,6 +188,15 @@ func (m *maker) cell(dst []byte, i, c int) []byte {
 		return quoted(dst, comments[h%uint64(len(comments))])
 	}
 	return append(dst, words[h%uint64(len(words))]...)
+}
+
+// customers is how many customers there are; a twin of the academy that has as many
+// clients has them under the same names and numbers.
+const customers = 200
+
+// customer is whose row i is: most have several.
+func (m *maker) customer(i int) int {
+	return int(mix(m.seed^uint64(i)*0x9e3779b97f4a7c15) % customers)
 }
 
 var words = []string{"REV-2025", "Standard", "EUR", "USD", "Übertrag", "POB 17", "net 30", "=SUM(A1)", "x|y", "NULL"}

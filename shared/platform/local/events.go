@@ -37,7 +37,8 @@ func (c *Cloud) serve(ctx context.Context) {
 			a := m.Attributes
 			return c.Deliver(ctx, load.Name, chain.ArrivalEvent(a["bucketId"], a["objectId"], a["objectGeneration"], time.Now()))
 		},
-		chain.TopicLoaded: func(context.Context, chain.Message) error { return nil }, // nothing depends on tables yet
+		chain.TopicLoaded: c.announce,
+		topicFollowers:    c.subscribed,
 	} {
 		c.served.Go(func() error {
 			err := c.topics.chain.Receive(ctx, topic, outstanding, func(ctx context.Context, m chain.Message) error {
@@ -63,7 +64,7 @@ func (c *Cloud) attempt(ctx context.Context, m chain.Message, handle func(contex
 	if ctx.Err() != nil {
 		return ctx.Err() // the cloud closes; the ledger knows the slice
 	}
-	if err != nil && try < deliveries && again(err) {
+	if err != nil && try < deliveries && again(m, err) {
 		c.log.Warn("handler failed, event comes again", "topic", m.Topic, "delivery", try, "error", err)
 		return errors.Join(err, wait(ctx, c.backoff<<(2*(try-1))))
 	}
@@ -74,9 +75,13 @@ func (c *Cloud) attempt(ctx context.Context, m chain.Message, handle func(contex
 	return nil
 }
 
-// again reports whether the same event may fare better later.
-func again(err error) bool {
+// again reports whether the same event may fare better soon. A follower's quota has a
+// time of its own, and nobody waits for it.
+func again(m chain.Message, err error) bool {
 	kind := fault.Of(err)
+	if _, known := fault.Until(err); known && m.Topic == topicFollowers {
+		return false
+	}
 	return kind == fault.Transient || kind == fault.Limited
 }
 
@@ -93,6 +98,14 @@ func wait(ctx context.Context, d time.Duration) error {
 // giveUp ends an event that no handler could deal with: its slice has failed, and
 // the ledger says why. The next run of the function tries again.
 func (c *Cloud) giveUp(ctx context.Context, m chain.Message, cause error) {
+	switch m.Topic {
+	case topicFollowers:
+		c.missed(m, cause)
+		return
+	case chain.TopicLoaded:
+		c.log.Error("gave up a message", "topic", m.Topic, "table", m.Attributes["table"], "error", cause)
+		return
+	}
 	s, err := c.sliceOf(ctx, m)
 	// What an arrival announced may be committed all the same, by another delivery.
 	// A slice that was to be read again and was not has failed, though it is loaded.
@@ -119,14 +132,36 @@ func (c *Cloud) sliceOf(ctx context.Context, m chain.Message) (warehouse.Slice, 
 }
 
 // Deliver hands an event, in any form that clouds deliver, to a function: slice
-// messages to a connector, arrivals to "load". It returns when the handler does;
-// nil means that the event is dealt with, though its slice may have been paused
-// or refused. An event that is not the function's is fault.Invalid.
+// messages to a connector, arrivals to "load", loaded messages and ticks to one that
+// follows tables. It returns when the handler does; nil means that the event is dealt
+// with, though its slice may have been paused or refused. An event that is not the
+// function's is fault.Invalid.
 func (c *Cloud) Deliver(ctx context.Context, function string, event []byte) error {
+	follower, err := c.followers.find(function)
+	if err != nil {
+		return err
+	}
 	f := c.functions[function]
-	if f == nil && function != load.Name {
+	if f == nil && follower == nil && function != load.Name {
 		return fault.New(fault.Invalid, "event for function %q, but there are only %s", function, strings.Join(c.names(), ", "))
 	}
+	return c.slotted(ctx, function, func(ctx context.Context) error {
+		switch {
+		case follower != nil:
+			return c.follow(ctx, follower, event)
+		case f != nil:
+			return c.read(ctx, f, event)
+		}
+		outcomes, err := load.Handle(ctx, c.load, event)
+		for _, o := range outcomes {
+			c.loaded(o)
+		}
+		return err
+	})
+}
+
+// slotted runs a handler of a function when there is a slot for it, within its time.
+func (c *Cloud) slotted(ctx context.Context, function string, do func(context.Context) error) error {
 	slot := c.slots[function]
 	select {
 	case slot <- struct{}{}:
@@ -136,14 +171,7 @@ func (c *Cloud) Deliver(ctx context.Context, function string, event []byte) erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.deadline)
 	defer cancel()
-	if f == nil {
-		outcomes, err := load.Handle(ctx, c.load, event)
-		for _, o := range outcomes {
-			c.loaded(o)
-		}
-		return err
-	}
-	return c.read(ctx, f, event)
+	return do(ctx)
 }
 
 // read handles the slices that an event asks for.
@@ -184,7 +212,11 @@ func (c *Cloud) Settle(ctx context.Context) error {
 }
 
 func (c *Cloud) names() []string {
-	return append(slices.Sorted(maps.Keys(c.functions)), load.Name)
+	names := slices.Sorted(maps.Keys(c.functions))
+	for _, f := range c.followers.declared {
+		names = append(names, f.Name)
+	}
+	return append(names, load.Name)
 }
 
 // costs counts what functions asked of their vendors.

@@ -15,12 +15,19 @@ import (
 // reports how the slices that the event is about ended, by the same words as a run.
 func (c *Cloud) Invoke(ctx context.Context, function string, event []byte) (*Report, error) {
 	began := time.Now()
-	before := c.costs.of(function)
+	before, done := c.costs.of(function), c.followers.count()
 	if err := c.Deliver(ctx, function, event); err != nil {
 		return nil, err
 	}
 	if err := c.Settle(ctx); err != nil {
 		return nil, err
+	}
+	if c.followers.ready[function] != nil {
+		rep, err := c.followed(ctx, function, done)
+		if err == nil {
+			rep.TookMS = time.Since(began).Milliseconds()
+		}
+		return rep, err
 	}
 	mine, err := c.about(ctx, event)
 	if err != nil {
@@ -38,13 +45,14 @@ func (c *Cloud) Invoke(ctx context.Context, function string, event []byte) (*Rep
 			names = append(names, i.table)
 		}
 		tables := asked(f.Tables, names)
-		mine := follow(ids, tables)
+		mine := accompanied(ids, tables)
 		if err := c.sum(ctx, f.Name, tables, mine, rep, &all); err != nil {
 			return nil, err
 		}
 	}
 	after := c.costs.of(function)
 	rep.Outcome, rep.Requests, rep.Retries = all.outcome(), after.requests-before.requests, after.retries-before.retries
+	rep.Followers = c.reported(c.followers.since(done))
 	rep.TookMS = time.Since(began).Milliseconds()
 	return rep, nil
 }

@@ -6,7 +6,9 @@
 // that Eventarc would deliver, and handed to the handler that a cloud would start
 // ([Cloud.Deliver]). A manifest that becomes visible in the stage is announced as
 // a bucket notification and delivered the same way. A handler that fails is given
-// its event again, after a while, and a bounded number of times.
+// its event again, after a while, and a bounded number of times. A table that was
+// loaded starts the functions that follow it; loads of a table that come while such a
+// start waits for its turn are one with it.
 //
 // It differs from a cloud in one thing: events live in memory, so those that a
 // killed process leaves behind are gone. The ledger still knows their slices, and
@@ -34,6 +36,7 @@ import (
 	"github.com/millrace-data/millrace/shared/chain"
 	"github.com/millrace-data/millrace/shared/env"
 	"github.com/millrace-data/millrace/shared/extract"
+	"github.com/millrace-data/millrace/shared/follow"
 	"github.com/millrace-data/millrace/shared/load"
 	"github.com/millrace-data/millrace/shared/stage"
 	"github.com/millrace-data/millrace/shared/warehouse"
@@ -45,6 +48,7 @@ type Options struct {
 	Home      string     // "" = MILLRACE_HOME, or .millrace
 	Env       env.Lookup // MILLRACE_ variables and the functions' own
 	Functions []*extract.Function
+	Followers []*follow.Function     // started by the tables that were loaded, where they are configured
 	Log       *slog.Logger           // nil = silence
 	Now       func() time.Time       // the clock of loads; nil = time.Now
 	Progress  func(extract.Progress) // called at pages, by several goroutines; nil = nobody looks
@@ -69,6 +73,8 @@ type Cloud struct {
 	topics    *topics
 	extract   *extract.Engine
 	load      *load.Engine
+	out       chain.Publisher // that engines and followers publish to
+	followers followers
 
 	loaded func(load.Outcome)
 	flight *flight
@@ -100,6 +106,9 @@ func Open(ctx context.Context, o Options) (*Cloud, error) {
 		c.functions[f.Name] = f
 		c.slots[f.Name] = make(chan struct{}, max(1, f.Workers))
 	}
+	for _, f := range o.Followers {
+		c.slots[f.Name] = make(chan struct{}, 1)
+	}
 	c.defaults(&o)
 	if err := c.open(ctx, o); err != nil {
 		return nil, errors.Join(err, c.release())
@@ -128,7 +137,7 @@ func (c *Cloud) defaults(o *Options) {
 
 // open opens what the engines stand on, in the order in which it may fail.
 func (c *Cloud) open(ctx context.Context, o Options) (err error) {
-	if err := c.places.make(); err != nil {
+	if err := c.places.Make(); err != nil {
 		return err
 	}
 	if c.warehouse, err = OpenWarehouse(ctx, c.places); err != nil {
@@ -143,10 +152,11 @@ func (c *Cloud) open(ctx context.Context, o Options) (err error) {
 	if c.topics, err = openTopics(ctx); err != nil {
 		return err
 	}
-	out := &counted{c.topics.chain, c.flight}
-	c.extract = &extract.Engine{Warehouse: c.warehouse, Stage: c.stage, Chain: out, Log: c.log, Env: c.env,
+	c.out = &counted{c.topics.chain, c.flight}
+	c.extract = &extract.Engine{Warehouse: c.warehouse, Stage: c.stage, Chain: c.out, Log: c.log, Env: c.env,
 		Scratch: c.places.Scratch, Point: o.Point, Progress: o.Progress, Owner: owner()}
-	c.load = &load.Engine{Warehouse: c.warehouse, Stage: c.stage, Chain: out, Log: c.log, Now: o.Now, Point: o.Point}
+	c.load = &load.Engine{Warehouse: c.warehouse, Stage: c.stage, Chain: c.out, Log: c.log, Now: o.Now, Point: o.Point}
+	c.openFollowers(o, c.out)
 	return nil
 }
 
@@ -205,6 +215,9 @@ func (c *Cloud) Close() (err error) {
 // release closes what is open, the last opened first.
 func (c *Cloud) release() error {
 	var errs []error
+	for _, s := range c.followers.ready {
+		errs = append(errs, s.Close())
+	}
 	if c.topics != nil {
 		errs = append(errs, c.topics.close())
 	}
@@ -220,7 +233,7 @@ func (c *Cloud) release() error {
 // arrived announces a manifest as its bucket would. The time stands for the
 // generation, which tells two writings of one key apart.
 func (c *Cloud) arrived(ctx context.Context, key string) error {
-	return (&counted{c.topics.chain, c.flight}).Publish(ctx, chain.Message{
+	return c.out.Publish(ctx, chain.Message{
 		Topic: topicArrivals,
 		Attributes: map[string]string{
 			"eventType": "OBJECT_FINALIZE", "bucketId": c.stage.Name(), "objectId": c.stage.Object(key),

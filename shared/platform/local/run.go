@@ -17,7 +17,8 @@ import (
 	"github.com/millrace-data/millrace/shared/warehouse"
 )
 
-// Request asks for a run of one function. A zero Now is the present.
+// Request asks for a run of one function. A zero Now is the present. Of a function that
+// tables start only Tables counts, as what it is to do: tables, or syncs.
 type Request struct {
 	Function string
 	extract.Request
@@ -42,6 +43,9 @@ type Report struct {
 	TookMS      int64         `json:"took_ms"`
 	PausedUntil *time.Time    `json:"paused_until,omitempty"` // when the last of them may go on
 	Errors      []SliceError  `json:"errors,omitempty"`       // a slice each
+
+	Syncs     []SyncReport     `json:"syncs,omitempty"`     // what a function did that is no table
+	Followers []FollowerReport `json:"followers,omitempty"` // what the run started; none that found nothing to do
 }
 
 // TableReport sums up the slices of one table that the run handled.
@@ -70,6 +74,13 @@ type SliceError struct {
 // request) or was interrupted, in which case the report, if there is one, tells how
 // far it came.
 func (c *Cloud) Run(ctx context.Context, r Request) (*Report, error) {
+	s, err := c.followers.find(r.Function)
+	if err != nil {
+		return nil, err
+	}
+	if s != nil {
+		return c.runFollower(ctx, s, r)
+	}
 	f := c.functions[r.Function]
 	if f == nil {
 		return nil, fault.New(fault.Invalid, "there is no function %q; known are %s", r.Function, strings.Join(c.names(), ", "))
@@ -82,7 +93,7 @@ func (c *Cloud) Run(ctx context.Context, r Request) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	before := c.costs.of(f.Name)
+	before, done := c.costs.of(f.Name), c.followers.count()
 	ticked, err := c.extract.Tick(ctx, f, r.Request)
 	if err != nil {
 		return nil, fmt.Errorf("plan the slices of %s: %w", f.Name, err)
@@ -95,6 +106,7 @@ func (c *Cloud) Run(ctx context.Context, r Request) (*Report, error) {
 	}
 	after := c.costs.of(f.Name)
 	rep.Requests, rep.Retries = after.requests-before.requests, after.retries-before.retries
+	rep.Followers = c.reported(c.followers.since(done))
 	rep.TookMS = time.Since(began).Milliseconds()
 	c.log.Info("run ended", "function", f.Name, "outcome", rep.Outcome, "took_ms", rep.TookMS)
 	return rep, settled
@@ -120,8 +132,8 @@ func chosen(f *extract.Function, lookup env.Lookup, now time.Time) ([]extract.Ta
 	return tables, nil
 }
 
-// follow adds the slices of tables that are filled beside those of mine.
-func follow(mine map[id]bool, tables []extract.Table) map[id]bool {
+// accompanied adds the slices of tables that are filled beside those of mine.
+func accompanied(mine map[id]bool, tables []extract.Table) map[id]bool {
 	out := maps.Clone(mine)
 	for i := range mine {
 		for _, t := range tables {
@@ -156,7 +168,7 @@ func (c *Cloud) report(ctx context.Context, f *extract.Function, tables []extrac
 	for _, s := range ticked {
 		mine[id{s.Table, s.ID}] = true
 	}
-	mine = follow(mine, tables)
+	mine = accompanied(mine, tables)
 	var all tally
 	err := c.sum(ctx, f.Name, tables, mine, rep, &all)
 	rep.Outcome = all.outcome()

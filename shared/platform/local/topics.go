@@ -48,7 +48,7 @@ func openTopics(ctx context.Context) (t *topics, err error) {
 	}
 	if err == nil {
 		t.chain = pubsubchain.New(t.client)
-		err = t.chain.Ensure(ctx, chain.TopicSlices, topicArrivals, chain.TopicLoaded)
+		err = t.chain.Ensure(ctx, chain.TopicSlices, topicArrivals, chain.TopicLoaded, topicFollowers)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("connect to Pub/Sub on loopback: %w", err), t.close())

@@ -1,5 +1,5 @@
 // Package nodetest stands a function up for tests of the platforms: a connector with
-// a vendor of two rows, DuckDB as the warehouse, a bucket of a fake GCS with real
+// a vendor of two rows, a function that follows its table, DuckDB as the warehouse, a bucket of a fake GCS with real
 // generations, and a chain that only remembers.
 //
 // It is a kit for tests, within one process. The whole path over processes that die
@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/millrace-data/millrace/shared/chain"
 	"github.com/millrace-data/millrace/shared/env"
 	"github.com/millrace-data/millrace/shared/extract"
+	"github.com/millrace-data/millrace/shared/follow"
 	"github.com/millrace-data/millrace/shared/platform"
 	"github.com/millrace-data/millrace/shared/record"
 	"github.com/millrace-data/millrace/shared/stage"
@@ -35,12 +37,14 @@ type World struct {
 	Warehouse *warehouse.Warehouse
 	Server    *fakestorage.Server
 	Log       *Log
-	Fail      error  // of the vendor, nil = it gives its rows
-	Token     string // with which the vendor was last asked
-	Down      error  // of the chain, nil = it takes messages
+	Fail      error                                        // of the vendor, nil = it gives its rows
+	Token     string                                       // with which the vendor was last asked
+	Down      error                                        // of the chain, nil = it takes messages
+	Follow    func(follow.Start) ([]follow.Outcome, error) // what "scores" does; nil = nothing
 
-	mu   sync.Mutex
-	sent []chain.Message
+	mu     sync.Mutex
+	sent   []chain.Message
+	starts []follow.Start
 }
 
 // New makes a world for the length of a test.
@@ -60,9 +64,9 @@ func New(t testing.TB) *World {
 	return &World{Warehouse: w, Server: srv, Log: &Log{}}
 }
 
-// Options are those of a function, "items" or "load".
+// Options are those of a function: "items", "load" or "scores".
 func (w *World) Options(t testing.TB, function string, environ ...string) platform.Options {
-	return platform.Options{Function: function, Functions: []*extract.Function{w.Connector()}, Log: platform.Log(w.Log), Scratch: t.TempDir(), Instance: "test",
+	return platform.Options{Function: function, Functions: []*extract.Function{w.Connector()}, Followers: []*follow.Function{w.Follower()}, Log: platform.Log(w.Log), Scratch: t.TempDir(), Instance: "test",
 		Environ: append([]string{"MILLRACE_WAREHOUSE=test:", "MILLRACE_CHAIN=test:", "MILLRACE_STAGE=gs://" + Bucket + "?endpoint=" + w.Server.URL()}, environ...),
 		// One for all functions: a Node that is closed closes it for the others too.
 		Warehouse: func(context.Context, string) (*warehouse.Warehouse, error) { return w.Warehouse, nil },
@@ -97,6 +101,49 @@ func (w *World) Connector() *extract.Function {
 			w.Token, _ = cfg("ITEMS_TOKEN")
 			return vendor{w}, nil
 		}}
+}
+
+// Follower is the function "scores", which follows items.items and needs SCORES_TOKEN.
+func (w *World) Follower() *follow.Function {
+	return &follow.Function{Name: "scores", Doc: "Scores items.",
+		Open: func(cfg env.Lookup, in follow.Invocation) (follow.Follower, error) {
+			var c struct {
+				Token string `envconfig:"TOKEN" required:"true" doc:"the scores' token"`
+			}
+			if err := env.Load(cfg, "SCORES", &c); err != nil {
+				return nil, err
+			}
+			w.Token = c.Token
+			return scores{w, in}, nil
+		}}
+}
+
+// scores is the follower.
+type scores struct {
+	w  *World
+	in follow.Invocation
+}
+
+// Follows implements follow.Follower.
+func (s scores) Follows() []string { return []string{"items.items"} }
+
+// Handle implements follow.Follower.
+func (s scores) Handle(_ context.Context, start follow.Start) ([]follow.Outcome, error) {
+	s.w.mu.Lock()
+	s.w.starts = append(s.w.starts, start)
+	do := s.w.Follow
+	s.w.mu.Unlock()
+	if do == nil {
+		return nil, nil
+	}
+	return do(start)
+}
+
+// Starts is how "scores" was started so far.
+func (w *World) Starts() []follow.Start {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.starts)
 }
 
 // Publish implements chain.Publisher.

@@ -136,7 +136,8 @@ func (m *Memory) index(object, name string) map[string][]string {
 		m.indexed, m.ids = of, map[string][]string{}
 		for _, id := range slices.Sorted(maps.Keys(m.s.Records[object])) {
 			if v, ok := value(m.s.Records[object][id], id, name); ok {
-				m.ids[short(name, v)] = append(m.ids[short(name, v)], id)
+				k := short(m.s.Objects[object], name, v)
+				m.ids[k] = append(m.ids[k], id)
 			}
 		}
 	}
@@ -145,8 +146,9 @@ func (m *Memory) index(object, name string) map[string][]string {
 
 // having is the ids of the records whose field is that, in order.
 func (m *Memory) having(object, name, is string) (ids []string) {
+	o := m.s.Objects[object]
 	for id, rec := range m.s.Records[object] {
-		if v, ok := value(rec, id, name); ok && short(name, v) == short(name, is) {
+		if v, ok := value(rec, id, name); ok && short(o, name, v) == short(o, name, is) {
 			ids = append(ids, id)
 		}
 	}

@@ -222,13 +222,13 @@ func (m *Memory) find(q reverse.Query) (out []reverse.Record, err error) {
 	}
 	asked := map[string]bool{}
 	for _, k := range q.Keys {
-		asked[short(q.Key, k)] = true
+		asked[short(o, q.Key, k)] = true
 	}
 	records := m.s.Records[q.Object]
 	for _, id := range slices.Sorted(maps.Keys(records)) {
 		rec := records[id]
 		key, has := value(rec, id, q.Key)
-		if !has || q.Keys != nil && !asked[short(q.Key, key)] {
+		if !has || q.Keys != nil && !asked[short(o, q.Key, key)] {
 			continue
 		}
 		r := reverse.Record{ID: id, Key: key}
@@ -252,12 +252,16 @@ func value(rec Fields, id, name string) (string, bool) {
 	return v, ok
 }
 
-// short is an id's short form; other keys stay.
-func short(field, key string) string {
-	if field == "Id" && len(key) == 18 {
+// short is how a key is compared: an id by its short form, text in lower case where
+// case does not tell keys apart.
+func short(o reverse.Object, name, key string) string {
+	switch f, _ := field(o, name); {
+	case name == "Id" && len(key) == 18:
 		return key[:15]
+	case name == "Id" || f.CaseSensitive:
+		return key
 	}
-	return key
+	return strings.ToLower(key)
 }
 
 func field(o reverse.Object, name string) (reverse.Field, bool) {

@@ -277,7 +277,7 @@ func (m *Memory) one(t reverse.Task, r reverse.Row) reverse.Result {
 	}
 	o, records := m.s.Objects[t.Object], m.s.Records[t.Object]
 	index := m.index(t.Object, t.Key)
-	ids := index[short(t.Key, r.Key)]
+	ids := index[short(o, t.Key, r.Key)]
 	key, _ := field(o, t.Key)
 	switch {
 	case r.Key == "":
@@ -290,7 +290,7 @@ func (m *Memory) one(t reverse.Task, r reverse.Row) reverse.Result {
 		return fail("ENTITY_IS_DELETED", "entity is deleted")
 	case t.Operation == reverse.Delete:
 		delete(records, ids[0])
-		delete(index, short(t.Key, r.Key))
+		delete(index, short(o, t.Key, r.Key))
 		return reverse.Result{Key: r.Key, State: reverse.RowSent, ID: ids[0]}
 	}
 	create := t.Operation == reverse.Insert || len(ids) == 0
@@ -304,7 +304,7 @@ func (m *Memory) one(t reverse.Task, r reverse.Row) reverse.Result {
 		}
 		id = m.newID(o)
 		records[id] = Fields{t.Key: r.Key}
-		index[r.Key] = append(index[r.Key], id)
+		index[short(o, t.Key, r.Key)] = append(ids, id)
 	} else {
 		id = ids[0]
 	}

@@ -28,7 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) *warehouse.Warehouse) {
 	}{
 		{"schema", schemaTests}, {"values", valueTests}, {"ledger", ledgerTests}, {"modes", modeTests}, {"newest", newestTests}, {"history", historyTests},
 		{"commit", commitTests}, {"crash", crashTests}, {"gate", gateTests}, {"past", pastTests}, {"rejects", rejectTests}, {"replay", replayTests}, {"marks", markTests},
-		{"resync", resyncTests},
+		{"resync", resyncTests}, {"computed", computedTests}, {"fill", fillTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, p := range group.tests {

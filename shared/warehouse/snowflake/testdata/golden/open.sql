@@ -46,3 +46,19 @@ DESCRIBE TABLE "millrace"."differences";
 
 CREATE TABLE IF NOT EXISTS "millrace"."differences" ("resync" VARCHAR, "function" VARCHAR, "table_name" VARCHAR, "kind" VARCHAR, "key" VARIANT, "columns" VARCHAR);
 
+DESCRIBE TABLE "millrace"."sync_plans";
+
+CREATE TABLE IF NOT EXISTS "millrace"."sync_plans" ("plan" VARCHAR, "sync" VARCHAR, "object" VARCHAR, "operation" VARCHAR, "undoes" VARCHAR, "hash" VARCHAR, "job" VARCHAR, "state" VARCHAR, "creates" NUMBER(38,0), "updates" NUMBER(38,0), "deletes" NUMBER(38,0), "blankings" NUMBER(38,0), "zeroings" NUMBER(38,0), "unchanged" NUMBER(38,0), "rejected" NUMBER(38,0), "kept" NUMBER(38,0), "blocked" VARCHAR, "planned_at" TIMESTAMP_NTZ(6), "approved_by" VARCHAR, "approved_at" TIMESTAMP_NTZ(6), "approved_hash" VARCHAR, "fence" NUMBER(38,0), "owner" VARCHAR, "lease_until" TIMESTAMP_NTZ(6), "sent" NUMBER(38,0), "failed" NUMBER(38,0), "unprocessed" NUMBER(38,0), "applied_at" TIMESTAMP_NTZ(6), "paused_until" TIMESTAMP_NTZ(6), "next" VARCHAR, "error" VARCHAR, "updated_at" TIMESTAMP_NTZ(6));
+
+DESCRIBE TABLE "millrace"."sync_rows";
+
+CREATE TABLE IF NOT EXISTS "millrace"."sync_rows" ("plan" VARCHAR, "n" NUMBER(38,0), "key" VARCHAR, "kind" VARCHAR, "field" VARCHAR, "before" VARCHAR, "after" VARCHAR, "part" NUMBER(38,0), "state" VARCHAR, "destination_id" VARCHAR, "code" VARCHAR, "error" VARCHAR);
+
+DESCRIBE TABLE "millrace"."sync_jobs";
+
+CREATE TABLE IF NOT EXISTS "millrace"."sync_jobs" ("plan" VARCHAR, "part" NUMBER(38,0), "attempt" NUMBER(38,0), "way" VARCHAR, "job" VARCHAR, "state" VARCHAR, "rows" NUMBER(38,0), "sent" NUMBER(38,0), "failed" NUMBER(38,0), "unprocessed" NUMBER(38,0), "error" VARCHAR, "created_at" TIMESTAMP_NTZ(6), "updated_at" TIMESTAMP_NTZ(6));
+
+DESCRIBE TABLE "millrace"."sync_sent";
+
+CREATE TABLE IF NOT EXISTS "millrace"."sync_sent" ("sync" VARCHAR, "object" VARCHAR, "key" VARCHAR, "destination_id" VARCHAR, "accepted" VARCHAR, "plan" VARCHAR, "sent_at" TIMESTAMP_NTZ(6));
+
