@@ -63,13 +63,13 @@ func (c *Client) Create(ctx context.Context, t reverse.Task) (string, error) {
 }
 
 func checkJob(id string) error {
-	if id == "" || len(id) > 18 || !identifierRest(id) {
+	if id == "" || len(id) > 18 || !alphanumeric(id) {
 		return fault.New(fault.Corrupt, "%q is not the id of a job", clean(id, 30))
 	}
 	return nil
 }
 
-func identifierRest(id string) bool {
+func alphanumeric(id string) bool {
 	for _, r := range id {
 		if (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') {
 			return false
