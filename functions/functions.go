@@ -14,6 +14,7 @@ import (
 	"github.com/millrace-data/millrace/functions/adaptive"
 	"github.com/millrace-data/millrace/functions/clari"
 	"github.com/millrace-data/millrace/functions/ociusage"
+	"github.com/millrace-data/millrace/functions/salesforcesync"
 	"github.com/millrace-data/millrace/functions/thoughtindustries"
 	"github.com/millrace-data/millrace/functions/zuorarevenue"
 	"github.com/millrace-data/millrace/shared/extract"
@@ -36,6 +37,7 @@ var All = []*extract.Function{
 // one starts the next. Their names are none of [All]'s.
 var Followers = []*follow.Function{
 	accountscore.Function,
+	salesforcesync.Function,
 }
 
 // Find returns the connector of that name. fault.Invalid lists the known ones.
@@ -66,13 +68,7 @@ func FindFollower(name string) (*follow.Function, error) {
 // Inputs are the tables that functions fill, as a sync looks for them.
 func Inputs(connectors []*extract.Function, followers []*follow.Function) (out []reverse.Input) {
 	add := func(function string, t record.Table) {
-		in := reverse.Input{Function: function, Schema: t.Schema, Table: t.Name, Classes: map[string]string{}}
-		for _, c := range t.Columns {
-			if c.PII != "" {
-				in.Classes[c.Name] = c.PII
-			}
-		}
-		out = append(out, in)
+		out = append(out, reverse.Input{Function: function, Schema: t.Schema, Table: t.Name, Classes: t.Classes()})
 	}
 	for _, f := range connectors {
 		for _, t := range f.Tables {

@@ -32,7 +32,7 @@ type number struct {
 	Dimensions  record.JSON     `field:"dimensions" doc:"Of each dimension asked for its name and code: {\"Vendor\":{\"name\":…,\"code\":…}}."`
 	Period      string          `field:"period" doc:"Code of the period, such as 02/2026."`
 	PeriodStart time.Time       `field:"period_start" date:"true" doc:"First day of the period in the instance's own calendar."`
-	Value       *record.Decimal `field:"value" decimal:"38,18" doc:"Null where the plan is blank."`
+	Value       *record.Decimal `field:"value" decimal:"38,18" mnpi:"true" doc:"Null where the plan is blank."`
 }
 
 func reportingTable() extract.Table {

@@ -49,10 +49,10 @@ type entry struct {
 	TimeFrameID      string          `field:"timeFrameId" key:"true" doc:"Week, TF: and its first day."`
 	UserID           string          `field:"userId" key:"true" doc:"Number and CRM role; a person has one for each role he had."`
 	FieldID          string          `field:"fieldId" key:"true"`
-	ForecastValue    *record.Decimal `field:"forecastValue" decimal:"38,18"`
-	QuotaValue       *record.Decimal `field:"quotaValue" decimal:"38,18"`
-	AdjustmentValue  *record.Decimal `field:"adjustmentValue" decimal:"38,18"`
-	AggregationTotal *record.Decimal `field:"aggregationTotal" decimal:"38,18" doc:"Probably what the CRM adds up to (assumed)."`
+	ForecastValue    *record.Decimal `field:"forecastValue" decimal:"38,18" mnpi:"true"`
+	QuotaValue       *record.Decimal `field:"quotaValue" decimal:"38,18" mnpi:"true"`
+	AdjustmentValue  *record.Decimal `field:"adjustmentValue" decimal:"38,18" mnpi:"true"`
+	AggregationTotal *record.Decimal `field:"aggregationTotal" decimal:"38,18" mnpi:"true" doc:"Probably what the CRM adds up to (assumed)."`
 	Currency         *record.JSON    `field:"currency" doc:"Code and symbol."`
 	IsUpdated        *bool           `field:"isUpdated"`
 	UpdatedBy        *string         `field:"updatedBy" pii:"name"`

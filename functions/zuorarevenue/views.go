@@ -66,6 +66,7 @@ func tables(incremental bool) []extract.Table {
 func (v view) table(incremental bool) extract.Table {
 	t := extract.Table{Slices: extract.Scans(daily, 0), Alone: true, Table: record.Table{
 		Schema: "zuora_revenue", Name: strings.ToLower(v.name), Doc: v.doc, Key: v.key, Mode: record.ReplaceAll, Open: true,
+		MNPI: true, // revenue that is not reported yet, under any column name
 	}}
 	for _, k := range v.key {
 		t.Columns = append(t.Columns, record.Column{Name: k, Field: k, Type: record.Text, Doc: "Part of the key."})

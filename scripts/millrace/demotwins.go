@@ -27,6 +27,7 @@ type twins struct {
 	vendors []*demoVendor
 	servers []*http.Server
 	env     []string // what the functions need to reach them
+	crm     *crm
 }
 
 // demoVendor is a twin and its books.
@@ -50,6 +51,12 @@ func openTwins() (*twins, error) {
 			t.env = append(t.env, key+"="+value)
 		}
 	}
+	crm, err := openCRM(t)
+	if err != nil {
+		t.close()
+		return nil, err
+	}
+	t.crm = crm
 	return t, nil
 }
 

@@ -87,7 +87,7 @@ func (a *app) main(ctx context.Context, args []string) int {
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log every slice to stderr")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(a.runCommand(), a.backfillCommand(), a.statusCommand(), a.queryCommand(), a.rejectsCommand(), a.resyncCommand(),
-		a.invokeCommand(), a.doctorCommand(), a.demoCommand())
+		a.invokeCommand(), a.syncCommand(), a.doctorCommand(), a.demoCommand())
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)

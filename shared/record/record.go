@@ -58,8 +58,9 @@ type Column struct {
 	Precision int    `json:"precision,omitempty"` // of a decimal: digits in all
 	Scale     int    `json:"scale,omitempty"`     // of a decimal: digits after the point
 	Nullable  bool   `json:"nullable,omitempty"`
-	PII       string `json:"pii,omitempty"` // class of personal data, e.g. "email"
-	Doc       string `json:"doc,omitempty"` // becomes the column's comment
+	PII       string `json:"pii,omitempty"`  // class of personal data, e.g. "email"
+	MNPI      bool   `json:"mnpi,omitempty"` // material, not public: what would move a share price if it were known
+	Doc       string `json:"doc,omitempty"`  // becomes the column's comment
 }
 
 // Mode is how the rows of a slice meet the rows that are there.
@@ -88,6 +89,7 @@ type Table struct {
 	Newest    string   `json:"newest,omitempty"` // of a merge, a column name: of two rows with one key the greater wins, whichever comes last
 	Pass      bool     `json:"pass,omitempty"`   // rows that were rejected do not hold the mark: the table does without them
 	Gone      *Gone    `json:"gone,omitempty"`   // rows that go because another table names them
+	MNPI      bool     `json:"mnpi,omitempty"`   // every column is MNPI, also those that are not declared
 }
 
 // Gone is two tables of one schema, one of which names rows of the other that the
@@ -107,6 +109,30 @@ func (t *Table) Column(name string) (Column, bool) {
 		}
 	}
 	return Column{}, false
+}
+
+// The classes of data beside those of PII, and the column that stands for all.
+const (
+	ClassMNPI = "mnpi"
+	AnyColumn = "*"
+)
+
+// Classes are the classes of data that the table holds, by column: the class of PII,
+// or mnpi. Under [AnyColumn] is the class of every column, where the table has one.
+func (t *Table) Classes() map[string]string {
+	out := map[string]string{}
+	if t.MNPI {
+		out[AnyColumn] = ClassMNPI
+	}
+	for _, c := range t.Columns {
+		switch {
+		case c.PII != "":
+			out[c.Name] = c.PII
+		case c.MNPI:
+			out[c.Name] = ClassMNPI
+		}
+	}
+	return out
 }
 
 // FullName is schema.name, for messages and ledgers.

@@ -51,6 +51,7 @@ type row struct {
 	Cost  record.Decimal  `field:"cost" decimal:"18,2"`
 	Rate  *record.Decimal `field:"rate"`
 	Extra *record.JSON    `field:"moreInfo" pii:"email"`
+	Plan  int64           `field:"plan" mnpi:"true"`
 	Other string          `field:"odd name" column:"other"`
 }
 
@@ -64,6 +65,7 @@ func TestColumns(t *testing.T) {
 		{Name: "cost", Field: "cost", Type: record.Number, Precision: 18, Scale: 2},
 		{Name: "rate", Field: "rate", Type: record.Number, Precision: 38, Scale: 9, Nullable: true},
 		{Name: "more_info", Field: "moreInfo", Type: record.Document, Nullable: true, PII: "email"},
+		{Name: "plan", Field: "plan", Type: record.Integer, MNPI: true},
 		{Name: "other", Field: "odd name", Type: record.Text},
 	}
 	if diff := cmp.Diff(want, record.Columns[row]()); diff != "" {
@@ -113,4 +115,15 @@ func ExampleColumns() {
 	// created_at timestamp false
 	// ip_address text true
 	// took_ms decimal false
+}
+
+func TestClasses(t *testing.T) {
+	table := record.Table{Columns: record.Columns[row]()}
+	if diff := cmp.Diff(map[string]string{"more_info": "email", "plan": "mnpi"}, table.Classes()); diff != "" {
+		t.Errorf("classes (-want +got):\n%s", diff)
+	}
+	table.MNPI = true
+	if got := table.Classes()[record.AnyColumn]; got != record.ClassMNPI {
+		t.Errorf("class of every column is %q, want mnpi", got)
+	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Columns reads the columns of a row type from its struct tags: field (the
-// vendor's name), key, decimal, pii and doc. It panics on a tag it does not
+// vendor's name), key, decimal, pii, mnpi and doc. It panics on a tag it does not
 // understand: row types are written by programmers, and a test meets them first.
 func Columns[T any]() []Column {
 	cols, _ := read(reflect.TypeFor[T]())
@@ -45,7 +45,7 @@ func column(t reflect.Type, f reflect.StructField) Column {
 	if field == "" {
 		panic(fmt.Sprintf("record: %s.%s has no field tag", t, f.Name))
 	}
-	c := Column{Name: f.Tag.Get("column"), Field: field, PII: f.Tag.Get("pii"), Doc: f.Tag.Get("doc")}
+	c := Column{Name: f.Tag.Get("column"), Field: field, PII: f.Tag.Get("pii"), MNPI: f.Tag.Get("mnpi") == "true", Doc: f.Tag.Get("doc")}
 	if c.Name == "" {
 		c.Name = Snake(field)
 	}

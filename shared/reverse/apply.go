@@ -119,7 +119,7 @@ func (a *applier) begin(ctx context.Context) (err error) {
 	if a.object, err = a.d.Describe(ctx, a.p.Object); err != nil {
 		return fmt.Errorf("plan %s: describe %s: %w", a.p.ID, a.p.Object, err)
 	}
-	a.key, _ = a.object.field(a.p.Job.ExternalID)
+	a.key, _ = a.object.called(a.p.Job.ExternalID)
 	return a.compare(ctx)
 }
 

@@ -30,6 +30,22 @@ func eachWay(t *testing.T, test func(t *testing.T, w *world)) {
 	}
 }
 
+// everyWay is eachWay in both warehouses.
+func everyWay(t *testing.T, test func(t *testing.T, w *world)) {
+	eachWay(t, test)
+	if testing.Short() {
+		return
+	}
+	for name, set := range ways {
+		t.Run("Snowflake "+name, func(t *testing.T) {
+			w := newWorld(t, standIn(t))
+			w.Poll = time.Millisecond
+			set(w)
+			test(t, w)
+		})
+	}
+}
+
 // approved plans and approves.
 func (w *world) approved(j reverse.Job) *reverse.Plan {
 	w.Helper()
@@ -45,7 +61,7 @@ func (w *world) done(id string) *reverse.Plan {
 	w.Helper()
 	p, err := w.Apply(w.Context(), id)
 	if err != nil || p.State != reverse.PlanApplied {
-		w.Fatalf("apply: %+v, %v", p, err)
+		w.Fatalf("apply of plan %s, now %s: %v", id, p.State, err)
 	}
 	w.inBalance(p)
 	return p
@@ -68,13 +84,13 @@ func (w *world) inBalance(p *reverse.Plan) {
 			w.Errorf("job %s was uploaded to %d times", j.ID, j.Uploads)
 		}
 	}
-	if n := w.count(`SELECT count(*) FROM millrace.sync_jobs WHERE plan = ? AND state NOT IN ('ended', 'aborted')`, p.ID); n > 0 {
+	if n := w.count(`SELECT count(*) FROM "millrace"."sync_jobs" WHERE "plan" = ? AND "state" NOT IN ('ended', 'aborted')`, p.ID); n > 0 {
 		w.Errorf("%d parts have not ended", n)
 	}
-	if n := w.count(`SELECT count(*) FROM millrace.sync_jobs WHERE plan = ? AND state = 'ended' AND sent + failed + unprocessed <> rows`, p.ID); n > 0 {
+	if n := w.count(`SELECT count(*) FROM "millrace"."sync_jobs" WHERE "plan" = ? AND "state" = 'ended' AND "sent" + "failed" + "unprocessed" <> "rows"`, p.ID); n > 0 {
 		w.Errorf("%d parts do not balance", n)
 	}
-	if n := w.count(`SELECT count(*) FROM millrace.sync_plans WHERE lease_until IS NOT NULL`); n > 0 {
+	if n := w.count(`SELECT count(*) FROM "millrace"."sync_plans" WHERE "lease_until" IS NOT NULL`); n > 0 {
 		w.Errorf("%d plans still have a lease", n)
 	}
 }
@@ -89,7 +105,7 @@ func lines(from, n int) string {
 }
 
 func TestApply(t *testing.T) {
-	eachWay(t, func(t *testing.T, w *world) {
+	everyWay(t, func(t *testing.T, w *world) {
 		for i := range 3 {
 			w.mem.Add("Account", reversetest.Fields{"DW_Key__c": fmt.Sprintf("k%02d", i), "Score__c": "99", "Name": "kept"})
 		}
@@ -102,7 +118,7 @@ func TestApply(t *testing.T) {
 		if len(now) != 10 || now["k02"]["Score__c"] != "2" || now["k02"]["Name"] != "kept" || now["k09"]["Tier__c"] != "A" {
 			t.Errorf("records are %v", now)
 		}
-		if n := w.count(`SELECT count(*) FROM millrace.sync_sent WHERE plan = ? AND destination_id LIKE '001%' AND accepted LIKE 'Score__c=%'`, p.ID); n != 10 {
+		if n := w.count(`SELECT count(*) FROM "millrace"."sync_sent" WHERE "plan" = ? AND "destination_id" LIKE '001%' AND "accepted" LIKE 'Score__c=%'`, p.ID); n != 10 {
 			t.Errorf("%d of 10 rows are known as accepted", n)
 		}
 		if again := w.plan(job(lines(0, 10)), reverse.PlanOptions{}); again.Writes() != 0 {
@@ -137,7 +153,7 @@ func TestApproval(t *testing.T) {
 	if _, err := w.Approve(t.Context(), p.ID, "ben", ""); !errors.Is(err, fault.Refused) {
 		t.Errorf("approved over ann: %v", err)
 	}
-	w.exec(`UPDATE millrace.sync_plans SET state = 'blocked', blocked = '[{"guard":"creates","observed":"2 records","allowed":"1"}]' WHERE plan = ?`, p.ID)
+	w.exec(`UPDATE "millrace"."sync_plans" SET "state" = 'blocked', "blocked" = '[{"guard":"creates","observed":"2 records","allowed":"1"}]' WHERE "plan" = ?`, p.ID)
 	if _, err := w.Approve(t.Context(), p.ID, "ann", ""); !errors.Is(err, fault.Refused) || !strings.Contains(err.Error(), "creates") {
 		t.Errorf("approved a blocked plan: %v", err)
 	}
@@ -158,13 +174,13 @@ func TestApplyRefuses(t *testing.T) {
 		"a record came":    func(w *world, p *reverse.Plan) { w.mem.Add("Account", reversetest.Fields{"DW_Key__c": "K05"}) },
 		"it is too old":    func(w *world, p *reverse.Plan) { w.now = w.now.Add(25 * time.Hour) },
 		"rows were changed": func(w *world, p *reverse.Plan) {
-			w.exec(`UPDATE millrace.sync_rows SET after = '7' WHERE plan = ? AND n = 2 AND field = 'Score__c'`, p.ID)
+			w.exec(`UPDATE "millrace"."sync_rows" SET "after" = '7' WHERE "plan" = ? AND "n" = 2 AND "field" = 'Score__c'`, p.ID)
 		},
 		"a row was removed": func(w *world, p *reverse.Plan) {
-			w.exec(`DELETE FROM millrace.sync_rows WHERE plan = ? AND n = 2`, p.ID)
+			w.exec(`DELETE FROM "millrace"."sync_rows" WHERE "plan" = ? AND "n" = 2`, p.ID)
 		},
 		"approved another": func(w *world, p *reverse.Plan) {
-			w.exec(`UPDATE millrace.sync_plans SET approved_hash = 'x' WHERE plan = ?`, p.ID)
+			w.exec(`UPDATE "millrace"."sync_plans" SET "approved_hash" = 'x' WHERE "plan" = ?`, p.ID)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -189,15 +205,16 @@ func TestApplyRefuses(t *testing.T) {
 }
 
 func TestFailedRowsAreRejects(t *testing.T) {
-	eachWay(t, func(t *testing.T, w *world) {
+	everyWay(t, func(t *testing.T, w *world) {
 		w.mem.Fail = reversetest.Failing(map[string]string{"k03": "FIELD_CUSTOM_VALIDATION_EXCEPTION"}, 0)
 		got := w.done(w.approved(job(lines(0, 6))).ID)
 		if got.Sent != 5 || got.Failed != 1 {
 			t.Errorf("%d sent, %d failed", got.Sent, got.Failed)
 		}
-		if n := w.count(`SELECT count(*) FROM millrace.rejects WHERE "function" = 'salesforcesync' AND table_name = 'scores' AND slice = ? AND rule = 'FIELD_CUSTOM_VALIDATION_EXCEPTION' AND state = 'open' AND ("row" ->> 'k') = 'k03' AND ("row" ->> 'score') = '3'`, got.ID); n != 1 {
+		if n := w.count(`SELECT count(*) FROM "millrace"."rejects" WHERE "function" = 'salesforcesync' AND "table_name" = 'scores' AND "slice" = ? AND "rule" = 'FIELD_CUSTOM_VALIDATION_EXCEPTION' AND "state" = 'open'`, got.ID); n != 1 {
 			t.Errorf("rejects: %v", w.rejects("open"))
 		}
+		w.want("rejects", w.rejects("open"), []string{`FIELD_CUSTOM_VALIDATION_EXCEPTION {"k":"k03","score":"3","tier":"A"}`})
 		w.mem.Fail = nil
 		again := w.approved(job(lines(0, 6)))
 		if again.Writes() != 1 {
@@ -220,7 +237,7 @@ func TestLocksAreTriedAgainSmaller(t *testing.T) {
 		if got := w.done(w.approved(job(lines(0, 40))).ID); got.Sent != 40 {
 			t.Errorf("%d sent", got.Sent)
 		}
-		if most := w.count(`SELECT max(rows) FROM millrace.sync_jobs WHERE attempt = 3`); most != 20 {
+		if most := w.count(`SELECT max("rows") FROM "millrace"."sync_jobs" WHERE "attempt" = 3`); most != 20 {
 			t.Errorf("parts of %d rows after the second lock", most)
 		}
 		w.mem.Fail = reversetest.Failing(map[string]string{"x": "UNABLE_TO_LOCK_ROW"}, 100)
@@ -269,7 +286,7 @@ func TestStrangeResults(t *testing.T) {
 			if (tc.kind != nil || err != nil) && !errors.Is(err, tc.kind) || got.Unprocessed != tc.unprocessed {
 				t.Fatalf("got %+v, %v", got, err)
 			}
-			if tc.kind != nil && w.count(`SELECT count(*) FROM millrace.sync_sent`)+w.count(`SELECT count(*) FROM millrace.sync_rows WHERE state <> 'sending'`) > 0 {
+			if tc.kind != nil && w.count(`SELECT count(*) FROM "millrace"."sync_sent"`)+w.count(`SELECT count(*) FROM "millrace"."sync_rows" WHERE "state" <> 'sending'`) > 0 {
 				t.Error("something was believed")
 			}
 			w.mem.Say = nil
@@ -281,7 +298,7 @@ func TestStrangeResults(t *testing.T) {
 func TestLostAnswers(t *testing.T) {
 	for _, call := range []reversetest.Call{reversetest.Write, reversetest.Create, reversetest.Upload, reversetest.End, reversetest.Look, reversetest.Results, reversetest.Read} {
 		t.Run(string(call), func(t *testing.T) {
-			eachWay(t, func(t *testing.T, w *world) {
+			everyWay(t, func(t *testing.T, w *world) {
 				p := w.approved(job(lines(0, 10)))
 				w.mem.After = reversetest.Lose(call, w.mem.Calls(call)+1)
 				got, err := w.Apply(t.Context(), p.ID)
@@ -378,16 +395,16 @@ func TestOneWriterPerObject(t *testing.T) {
 }
 
 func TestWhoLosesTheFenceWritesNothing(t *testing.T) {
-	eachWay(t, func(t *testing.T, w *world) {
+	everyWay(t, func(t *testing.T, w *world) {
 		p := w.approved(job(lines(0, 10)))
 		w.Point = func(name string) {
 			if name == "after_results" {
 				w.Point = nil
-				w.exec(`UPDATE millrace.sync_plans SET fence = fence + 1, lease_until = NULL WHERE plan = ?`, p.ID)
+				w.exec(`UPDATE "millrace"."sync_plans" SET "fence" = "fence" + 1, "lease_until" = NULL WHERE "plan" = ?`, p.ID)
 			}
 		}
 		got, err := w.Apply(t.Context(), p.ID)
-		if !errors.Is(err, fault.Stale) || got.State != reverse.PlanApplying || w.count(`SELECT count(*) FROM millrace.sync_sent`) > 0 {
+		if !errors.Is(err, fault.Stale) || got.State != reverse.PlanApplying || w.count(`SELECT count(*) FROM "millrace"."sync_sent"`) > 0 {
 			t.Fatalf("got %+v, %v", got, err)
 		}
 		if got := w.done(p.ID); got.Sent != 10 {

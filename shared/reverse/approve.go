@@ -84,7 +84,7 @@ func outOfDate(p *Plan) error {
 
 // expired reports whether a plan is too old to be begun.
 func (e *Engine) expired(p *Plan) bool {
-	return e.now().Sub(p.PlannedAt) > cmp.Or(p.Job.Expires, expires)
+	return e.now().Sub(p.PlannedAt) > cmp.Or(p.Job.Expires, Expires)
 }
 
 func (e *Engine) now() time.Time { return e.Now().UTC() }

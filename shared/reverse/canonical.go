@@ -70,7 +70,7 @@ func canonicalNumber(text string) (string, error) {
 	if len(text) <= mostDigits && wholeForm.MatchString(text) {
 		return text, nil
 	}
-	d, err := exact(text)
+	d, err := parsed(text)
 	if err != nil {
 		return "", err
 	}
@@ -84,7 +84,7 @@ func canonicalNumber(text string) (string, error) {
 	return d.Text('f'), nil
 }
 
-func exact(text string) (*apd.Decimal, error) {
+func parsed(text string) (*apd.Decimal, error) {
 	if !numberForm.MatchString(text) {
 		return nil, errNumber
 	}
@@ -97,8 +97,6 @@ func exact(text string) (*apd.Decimal, error) {
 	}
 	return d, nil
 }
-
-func numeric(text string) bool { return numberForm.MatchString(text) }
 
 func canonicalBoolean(text string) (string, error) {
 	switch strings.ToLower(text) {

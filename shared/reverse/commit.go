@@ -47,7 +47,7 @@ func (c *committing) prepare() error {
 		return err
 	}
 	rows.Close()
-	if _, err := c.a.conn.ExecContext(c.ctx, `CREATE OR REPLACE TEMPORARY TABLE `+failedTable+` ("reject" VARCHAR, "rule" VARCHAR, "reason" VARCHAR, "row" VARCHAR)`); err != nil {
+	if err := remake(c.ctx, c.a.conn, failedTable, `"reject" VARCHAR, "rule" VARCHAR, "reason" VARCHAR, "row" VARCHAR`, ""); err != nil {
 		return err
 	}
 	for last := int64(0); ; {

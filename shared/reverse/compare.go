@@ -18,8 +18,12 @@ func (p *planner) compared(ctx context.Context) iter.Seq2[Change, error] {
 			return
 		}
 		before := ""
-		for from := int64(0); from < p.changed; from += comparing {
-			page, err := p.candidates(ctx, from, from+comparing)
+		size := int64(comparing)
+		if p.whole {
+			size = joined
+		}
+		for from := int64(0); from < p.changed; from += size {
+			page, err := p.candidates(ctx, from, from+size)
 			var changes []Change
 			if err == nil {
 				changes, err = p.sort(ctx, page, &before)
@@ -33,7 +37,7 @@ func (p *planner) compared(ctx context.Context) iter.Seq2[Change, error] {
 				yield(Change{}, err)
 				return
 			}
-			p.progress(min(from+comparing, p.changed), p.changed)
+			p.progress(min(from+size, p.changed), p.changed)
 		}
 		p.plan.Unchanged = p.rows - p.plan.Rejected - p.plan.Writes()
 	}
@@ -256,10 +260,10 @@ func (p *planner) merged(c candidate) string {
 
 // unkeyedRejects rejects the rows whose key is no key.
 func (p *planner) unkeyedRejects(ctx context.Context) error {
-	if err := p.create(ctx, sameTable, texts(`"key"`, `"id"`, `"accepted"`)...); err != nil {
+	if err := p.create(ctx, sameTable, textDefs(`"key"`, `"id"`, `"accepted"`)...); err != nil {
 		return err
 	}
-	if err := p.create(ctx, rejectedTable, texts(`"reject"`, `"rule"`, `"reason"`, `"row"`)...); err != nil {
+	if err := p.create(ctx, rejectedTable, textDefs(`"reject"`, `"rule"`, `"reason"`, `"row"`)...); err != nil {
 		return err
 	}
 	for from := int64(0); ; from += comparing {

@@ -130,23 +130,23 @@ func (d *decoder) duration(n *node, v reflect.Value, key string) {
 
 const day = 24 * time.Hour
 
-// parseAge reads a Go duration that may begin with days: 2d, 1d12h.
+// age is a Go duration of whole seconds that may begin with days.
+var age = regexp.MustCompile(`^([0-9]{1,5}d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$`)
+
+// parseAge reads a time such as 90m, 2d or 1d12h.
 func parseAge(text string) (time.Duration, error) {
+	if text == "" || !age.MatchString(text) {
+		return 0, fmt.Errorf("%q is not a time such as 2d or 1d12h", text)
+	}
 	days, rest, ok := strings.Cut(text, "d")
 	if !ok {
-		return time.ParseDuration(text)
+		days, rest = "0", text
 	}
-	n, err := strconv.ParseUint(days, 10, 16)
-	if err != nil {
-		return 0, err
+	n, err := strconv.Atoi(days)
+	if err != nil || rest == "" {
+		return time.Duration(n) * day, err
 	}
-	var t time.Duration
-	if rest != "" {
-		t, err = time.ParseDuration(rest)
-	}
-	if t < 0 {
-		return 0, fmt.Errorf("%q: days and less than none", text)
-	}
+	t, err := time.ParseDuration(rest)
 	return time.Duration(n)*day + t, err
 }
 

@@ -19,7 +19,7 @@ const (
 	repeatedTable = "millrace_repeated" // keys that it says more than once
 	badTable      = "millrace_bad"      // rows whose key is no key
 	changedTable  = "millrace_changed"  // rows that the destination has not accepted as they are
-	liveTable     = "millrace_live"     // what stands there
+	standingTable = "millrace_live"     // what stands there
 	joinedTable   = "millrace_joined"   // both
 	sameTable     = "millrace_same"     // rows that stand there as they should
 	rejectedTable = "millrace_rejected" // and such as cannot be written
@@ -38,7 +38,7 @@ func (p *planner) drop(ctx context.Context, tables ...string) error {
 }
 
 func (p *planner) clean(ctx context.Context) {
-	err := p.drop(context.WithoutCancel(ctx), desiredTable, repeatedTable, badTable, changedTable, liveTable, joinedTable, sameTable, rejectedTable, oddTable, keysTable)
+	err := p.drop(context.WithoutCancel(ctx), desiredTable, repeatedTable, badTable, changedTable, standingTable, joinedTable, sameTable, rejectedTable, oddTable, keysTable)
 	if err != nil { // the next plan on this session makes them anew
 		p.Log.Warn("temporary tables are left", slog.String("sync", p.job.Name), slog.Any("error", err))
 	}
@@ -79,8 +79,8 @@ func list(ours string, others ...[]string) string {
 	return ours
 }
 
-// texts defines columns of text.
-func texts(names ...string) (defs []string) {
+// textDefs defines columns of text.
+func textDefs(names ...string) (defs []string) {
 	for _, n := range names {
 		defs = append(defs, n+" VARCHAR")
 	}
@@ -93,9 +93,9 @@ func (p *planner) desire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sel := []string{text(key) + ` AS "key"`}
+	sel := []string{cast(key) + ` AS "key"`}
 	for i, c := range p.cols {
-		sel = append(sel, text(c.sql)+" AS "+f(i))
+		sel = append(sel, cast(c.sql)+" AS "+f(i))
 	}
 	q := fmt.Sprintf("CREATE OR REPLACE TEMPORARY TABLE %s AS SELECT %s, %s AS \"o\" FROM (\n%s\n) AS q", quote(desiredTable), strings.Join(sel, ", "), order, p.query())
 	if _, err := p.conn.ExecContext(ctx, q); err != nil {
@@ -110,7 +110,7 @@ func (p *planner) desire(ctx context.Context) error {
 	return p.unkeyed(ctx)
 }
 
-func text(sql string) string { return "nullif(CAST(" + sql + " AS VARCHAR), '')" }
+func cast(sql string) string { return "nullif(CAST(" + sql + " AS VARCHAR), '')" }
 
 // query is the job's query without what may end it but not a subquery.
 func (p *planner) query() string { return strings.TrimRight(p.job.Query, "; \t\r\n") }
@@ -208,10 +208,10 @@ func (p *planner) rekey(ctx context.Context) error {
 	if odd == "" {
 		return nil
 	}
-	if err := p.create(ctx, oddTable, append([]string{`"r" BIGINT`}, texts(`"key"`)...)...); err != nil {
+	if err := p.create(ctx, oddTable, append([]string{`"r" BIGINT`}, textDefs(`"key"`)...)...); err != nil {
 		return err
 	}
-	if err := p.create(ctx, keysTable, texts(`"key"`, `"canonical"`)...); err != nil {
+	if err := p.create(ctx, keysTable, textDefs(`"key"`, `"canonical"`)...); err != nil {
 		return err
 	}
 	if err := p.exec(ctx, "keys", fmt.Sprintf(`INSERT INTO %s ("r", "key") SELECT row_number() OVER (ORDER BY "key"), "key" FROM (SELECT DISTINCT "key" FROM %s WHERE %s) AS k`, quote(oddTable), quote(desiredTable), odd)); err != nil {
@@ -263,10 +263,10 @@ func (p *planner) oddPage(ctx context.Context, from int64) (keys []string, err e
 // unkeyed finds the rows that have no key, or one that others have too: none of them
 // is written. A row stands for all those of one key.
 func (p *planner) unkeyed(ctx context.Context) error {
-	if err := p.create(ctx, repeatedTable, texts(`"fold"`)...); err != nil {
+	if err := p.create(ctx, repeatedTable, textDefs(`"fold"`)...); err != nil {
 		return err
 	}
-	defs := append([]string{`"r" BIGINT`, `"rows" BIGINT`}, texts(append([]string{`"key"`}, p.fs("")...)...)...)
+	defs := append([]string{`"r" BIGINT`, `"rows" BIGINT`}, textDefs(append([]string{`"key"`}, p.fs("")...)...)...)
 	if err := p.create(ctx, badTable, defs...); err != nil {
 		return err
 	}
@@ -274,6 +274,12 @@ func (p *planner) unkeyed(ctx context.Context) error {
 	if err := p.exec(ctx, "repeated keys", fmt.Sprintf(`INSERT INTO %s ("fold") SELECT %s FROM %s AS d WHERE d."key" IS NOT NULL GROUP BY 1 HAVING count(*) > 1`, quote(repeatedTable), fold, quote(desiredTable))); err != nil {
 		return err
 	}
+	var odd int64
+	q := fmt.Sprintf(`SELECT (SELECT count(*) FROM %s) + (SELECT count(*) FROM %s WHERE "key" IS NULL)`, quote(repeatedTable), quote(desiredTable))
+	if err := p.conn.QueryRowContext(ctx, q).Scan(&odd); err != nil || odd == 0 {
+		return p.Warehouse.Explain(err, "keys of sync %s", p.job.Name)
+	}
+	p.unkeyable = true
 	all := list(`"key"`, p.fs(""))
 	within := "PARTITION BY " + fold
 	return p.exec(ctx, "rows without a key", fmt.Sprintf(`INSERT INTO %[1]s ("r", "rows", %[2]s) SELECT row_number() OVER (ORDER BY "key" NULLS FIRST), "rows", %[2]s FROM (

@@ -67,7 +67,7 @@ type Field struct {
 	Defaulted            bool     // gets a value of its own when a record is created without one
 	Key                  bool     // records can be found by it: an external id
 	Unique               bool     // no two records have the same
-	CaseSensitive        bool     // texts that differ by case alone are two keys; else they are one
+	CaseSensitive        bool     // of a Key: k1 and K1 are two records
 	Restricted           bool     // only Values may be written
 	Values               []string // the active ones of a picklist
 	References           []string // objects that an id in it may be of

@@ -52,22 +52,24 @@ func (p *planner) encoded(alias string) string {
 // diff finds the rows of the query that the destination has not accepted as they
 // are, in the order in which they will be written.
 func (p *planner) diff(ctx context.Context) error {
-	defs := append([]string{`"r" BIGINT`}, texts(append([]string{`"key"`, `"accepted"`, `"sent"`}, p.fs("")...)...)...)
+	defs := append([]string{`"r" BIGINT`}, textDefs(append([]string{`"key"`, `"accepted"`, `"sent"`}, p.fs("")...)...)...)
 	if err := p.create(ctx, changedTable, defs...); err != nil {
 		return err
 	}
-	cond := ""
+	cond := fmt.Sprintf(`(s."key" IS NULL OR s."accepted" IS DISTINCT FROM %s)`, p.encoded("d."))
 	switch {
 	case p.o.Full, p.job.Operation == Delete: // what was deleted may have been made again
+		cond = "TRUE"
 	case p.job.Operation == Insert:
-		cond = ` AND s."key" IS NULL`
-	default:
-		cond = fmt.Sprintf(` AND (s."key" IS NULL OR s."accepted" IS DISTINCT FROM %s)`, p.encoded("d."))
+		cond = `s."key" IS NULL`
+	}
+	if p.unkeyable {
+		cond += fmt.Sprintf(` AND d."key" IS NOT NULL AND %s NOT IN (SELECT "fold" FROM %s)`, p.fold(`d."key"`), quote(repeatedTable))
 	}
 	err := p.exec(ctx, "diff", fmt.Sprintf(`INSERT INTO %[1]s (%[2]s) SELECT row_number() OVER (ORDER BY d."o" NULLS LAST, d."key"), %[3]s
  FROM %[4]s AS d LEFT JOIN (SELECT "key", "accepted", "destination_id" FROM "millrace"."sync_sent" WHERE "sync" = ? AND "object" = ?) AS s ON s."key" = d."key"
- WHERE d."key" IS NOT NULL AND %[5]s NOT IN (SELECT "fold" FROM %[6]s)%[7]s`,
-		quote(changedTable), list(`"r", "key", "accepted", "sent"`, p.fs("")), list(`d."key", s."accepted", s."destination_id"`, p.fs("d.")), quote(desiredTable), p.fold(`d."key"`), quote(repeatedTable), cond),
+ WHERE %[5]s`,
+		quote(changedTable), list(`"r", "key", "accepted", "sent"`, p.fs("")), list(`d."key", s."accepted", s."destination_id"`, p.fs("d.")), quote(desiredTable), cond),
 		p.job.Name, p.job.Object)
 	if err != nil {
 		return err

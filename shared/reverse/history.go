@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// History returns the plans of a sync, newest first: who approved what, when, and
-// what it did.
+// History returns the plans of a sync, or with "" of all, newest first: who approved
+// what, when, and what it did.
 func (e *Engine) History(ctx context.Context, sync string) ([]Plan, error) {
-	plans, err := e.plans(ctx, `"sync" = ? ORDER BY "planned_at" DESC, "plan" DESC`, sync)
+	plans, err := e.plans(ctx, `(? = '' OR "sync" = ?) ORDER BY "planned_at" DESC, "plan" DESC`, sync, sync)
 	return plans, e.Warehouse.Explain(err, "plans of sync %s", sync)
 }
 

@@ -5,8 +5,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-
-	"github.com/cockroachdb/apd/v3"
 )
 
 func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
@@ -89,6 +87,8 @@ func (c *checker) rangeOf(key string, r *[2]Bound) {
 	switch {
 	case least == "" && most == "":
 		c.note(key, ruleValue, "is open at both ends and limits nothing")
+	case unreadable(least) || unreadable(most):
+		c.note(key, ruleValue, "has a number that is longer than %d digits", digitsMax)
 	case least == "" || most == "":
 	case least.date() != most.date():
 		c.note(key, ruleValue, "must have two numbers or two dates, and has %s and %s", least, most)
@@ -100,14 +100,7 @@ func (c *checker) rangeOf(key string, r *[2]Bound) {
 // date reports whether a bound is a date and not a number.
 func (b Bound) date() bool { return b != "" && !number.MatchString(string(b)) }
 
-// decimal reads a number exactly; nil where the text is none.
-func decimal(text string) *apd.Decimal {
-	d, _, err := apd.NewFromString(text)
-	if err != nil || d.Form != apd.Finite {
-		return nil
-	}
-	return d
-}
-
 // compare compares two numbers.
 func compare(a, b string) int { return decimal(a).Cmp(decimal(b)) }
+
+func unreadable(b Bound) bool { return b != "" && !b.date() && decimal(string(b)) == nil }

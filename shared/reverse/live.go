@@ -9,7 +9,8 @@ import (
 
 const (
 	readAll   = 50_000 // changed rows above which all records are read at once
-	comparing = 2000   // rows that are compared at a time
+	comparing = 2000   // rows that are compared at a time, and asked for by their keys
+	joined    = 20_000 // the same, of rows that lie beside all records
 )
 
 // candidate is a row of the query that may have to be written, beside what was
@@ -27,7 +28,7 @@ type candidate struct {
 // live reads all records that have a key into a table of the session, where that
 // takes fewer requests than asking for each page of rows by its keys.
 func (p *planner) live(ctx context.Context) error {
-	if p.changed <= readAll {
+	if p.changed <= p.most {
 		return p.affordable((p.changed + readKeys - 1) / readKeys)
 	}
 	n, err := p.dest.Count(ctx, p.job.Object)
@@ -38,14 +39,14 @@ func (p *planner) live(ctx context.Context) error {
 		return err
 	}
 	p.whole = true
-	if err := p.create(ctx, liveTable, texts(append([]string{`"key"`, `"id"`}, p.fs("")...)...)...); err != nil {
+	if err := p.create(ctx, standingTable, textDefs(append([]string{`"key"`, `"id"`}, p.fs("")...)...)...); err != nil {
 		return err
 	}
 	cols := []string{"key", "id"}
 	for i := range p.cols {
 		cols = append(cols, fmt.Sprint("f", i))
 	}
-	if _, err := p.Warehouse.Fill(ctx, p.conn, "", liveTable, cols, p.records(ctx)); err != nil {
+	if _, err := p.Warehouse.Fill(ctx, p.conn, "", standingTable, cols, p.records(ctx)); err != nil {
 		return err
 	}
 	return p.join(ctx)
@@ -86,18 +87,18 @@ func (p *planner) join(ctx context.Context) error {
 	for i := range p.cols {
 		live = append(live, fmt.Sprintf(`"v%d"`, i))
 	}
-	defs := append([]string{`"r" BIGINT`, `"many" BIGINT`}, texts(append(append([]string{`"key"`, `"accepted"`, `"sent"`, `"id"`}, p.fs("")...), live...)...)...)
+	defs := append([]string{`"r" BIGINT`, `"many" BIGINT`}, textDefs(append(append([]string{`"key"`, `"accepted"`, `"sent"`, `"id"`}, p.fs("")...), live...)...)...)
 	if err := p.create(ctx, joinedTable, defs...); err != nil {
 		return err
 	}
 	fold := p.fold(`l."key"`)
 	err := p.exec(ctx, "compare", fmt.Sprintf(`INSERT INTO %[1]s (%[2]s) SELECT %[3]s
  FROM %[4]s AS c LEFT JOIN (SELECT * FROM (SELECT l.*, %[5]s AS "fold", count(*) OVER (PARTITION BY %[5]s) AS "many", row_number() OVER (PARTITION BY %[5]s ORDER BY l."id") AS "one" FROM %[6]s AS l) AS n WHERE n."one" = 1) AS o ON o."fold" = %[7]s`,
-		quote(joinedTable), list(`"r", "many", "key", "accepted", "sent", "id"`, p.fs(""), live), list(`c."r", coalesce(o."many", 0), c."key", c."accepted", c."sent", o."id"`, p.fs("c."), p.fs("o.")), quote(changedTable), fold, quote(liveTable), p.fold(`c."key"`)))
+		quote(joinedTable), list(`"r", "many", "key", "accepted", "sent", "id"`, p.fs(""), live), list(`c."r", coalesce(o."many", 0), c."key", c."accepted", c."sent", o."id"`, p.fs("c."), p.fs("o.")), quote(changedTable), fold, quote(standingTable), p.fold(`c."key"`)))
 	if err != nil {
 		return err
 	}
-	return p.drop(ctx, liveTable, changedTable)
+	return p.drop(ctx, standingTable, changedTable)
 }
 
 // candidates reads the rows with from < r ≤ to, and what stands at the destination.

@@ -40,19 +40,29 @@ func (l looking) look(ctx context.Context) error {
 	if err := l.read(ctx); err != nil {
 		return err
 	}
-	q := `CREATE OR REPLACE TEMPORARY TABLE ` + seenTable + ` AS SELECT s."n", s."kind", s."id",
+	q := `SELECT s."n", s."kind", s."id",
  s."here", CASE WHEN s."kind" = 'create' THEN 1 - s."here" WHEN s."here" = 1 AND s."as_before" = 1 THEN 1 ELSE 0 END AS "before",
  CASE WHEN s."kind" = 'delete' THEN 1 - s."here" WHEN s."here" = 1 AND s."as_after" = 1 THEN 1 ELSE 0 END AS "after"
  FROM (SELECT r."n", max(r."kind") AS "kind", max(h."id") AS "id", max(CASE WHEN h."id" IS NULL THEN 0 ELSE 1 END) AS "here",
  min(CASE WHEN v."value" IS NOT DISTINCT FROM r."before" THEN 1 ELSE 0 END) AS "as_before", min(CASE WHEN v."value" IS NOT DISTINCT FROM r."after" THEN 1 ELSE 0 END) AS "as_after" FROM ` + l.joined() + ` GROUP BY r."n") AS s`
-	_, err := l.conn.ExecContext(ctx, q, append([]any{l.p.ID}, l.args...)...)
+	err := remake(ctx, l.conn, seenTable, `"n" BIGINT, "kind" VARCHAR, "id" VARCHAR, "here" BIGINT, "before" BIGINT, "after" BIGINT`, q, append([]any{l.p.ID}, l.args...)...)
 	return l.e.Warehouse.Explain(err, "compare plan %s with what is live", l.p.ID)
+}
+
+// remake makes a temporary table of the session anew, of what a query selects: in two
+// statements, because some warehouses bind no values where a table is made.
+func remake(ctx context.Context, conn *sql.Conn, table, columns, query string, args ...any) error {
+	_, err := conn.ExecContext(ctx, `CREATE OR REPLACE TEMPORARY TABLE `+table+` (`+columns+`)`)
+	if err == nil && query != "" {
+		_, err = conn.ExecContext(ctx, `INSERT INTO `+table+` `+query, args...)
+	}
+	return err
 }
 
 // joined is the rows r with their records h and live values v.
 func (l looking) joined() string {
 	key := `r."key"`
-	if f, _ := l.object.field(l.p.Job.ExternalID); !f.CaseSensitive {
+	if f, _ := l.object.called(l.p.Job.ExternalID); !f.CaseSensitive {
 		key = `lower(r."key")`
 	}
 	name := fmt.Sprintf(`CASE WHEN r."kind" = '%s' THEN 'key ' || %s WHEN length(r."destination_id") = 18 THEN 'id ' || substr(r."destination_id", 1, 15) ELSE 'id ' || r."destination_id" END`, l.byKey, key)
@@ -62,7 +72,7 @@ func (l looking) joined() string {
 
 // read fills standTable.
 func (l looking) read(ctx context.Context) error {
-	if _, err := l.conn.ExecContext(ctx, `CREATE OR REPLACE TEMPORARY TABLE `+standTable+` ("record" VARCHAR, "id" VARCHAR, "field" VARCHAR, "value" VARCHAR)`); err != nil {
+	if err := remake(ctx, l.conn, standTable, `"record" VARCHAR, "id" VARCHAR, "field" VARCHAR, "value" VARCHAR`, ""); err != nil {
 		return l.e.Warehouse.Explain(err, "look at what is live")
 	}
 	var n int64
@@ -149,7 +159,7 @@ func (l looking) names(q Query, rec Record) (out []string) {
 		}
 		out = append(out, "id "+id)
 	}
-	if f, _ := l.object.field(q.Key); q.Key == l.p.Job.ExternalID {
+	if f, _ := l.object.called(q.Key); q.Key == l.p.Job.ExternalID {
 		key := canonicalOr(f, rec.Key)
 		if !f.CaseSensitive {
 			key = strings.ToLower(key)
@@ -167,7 +177,7 @@ func (l looking) record(name string, q Query, rec Record, yield func([]any, erro
 		if v == nil || *v == "" {
 			continue
 		}
-		f, _ := l.object.field(q.Fields[i])
+		f, _ := l.object.called(q.Fields[i])
 		if !yield([]any{name, rec.ID, q.Fields[i], canonicalOr(f, *v)}, nil) {
 			return false
 		}
@@ -184,8 +194,8 @@ func canonicalOr(f Field, text string) string {
 	return text
 }
 
-// field finds a field, under the name that the job gives it. Every object has an Id.
-func (o *Object) field(name string) (Field, bool) {
+// called finds a field, under the name that the job gives it. Every object has an Id.
+func (o *Object) called(name string) (Field, bool) {
 	if name == "Id" {
 		return Field{Name: "Id", Type: IDType, Key: true, Unique: true, CaseSensitive: true}, true
 	}

@@ -22,13 +22,15 @@ const (
 	codeCreated = "CREATED" // an update that found none, and made one
 )
 
+const outcomeColumns = `"n" BIGINT, "kind" VARCHAR, "state" VARCHAR, "id" VARCHAR, "code" VARCHAR, "error" VARCHAR`
+
 func none(func(Result) bool) {}
 
 // settle ends a part with the destination's own results. They are streamed into the
 // warehouse and joined there by our own key, never by their order. Where broken says
 // that they did not all come, nothing is kept of them.
 func (a *applier) settle(ctx context.Context, p *part, results iter.Seq[Result], broken ...*error) error {
-	if _, err := a.conn.ExecContext(ctx, `CREATE OR REPLACE TEMPORARY TABLE `+resultTable+` ("key" VARCHAR, "state" VARCHAR, "id" VARCHAR, "created" BOOLEAN, "code" VARCHAR, "message" VARCHAR, "again" BOOLEAN)`); err != nil {
+	if err := remake(ctx, a.conn, resultTable, `"key" VARCHAR, "state" VARCHAR, "id" VARCHAR, "created" BOOLEAN, "code" VARCHAR, "message" VARCHAR, "again" BOOLEAN`, ""); err != nil {
 		return a.e.Warehouse.Explain(err, "results of part %d of plan %s", p.N, a.p.ID)
 	}
 	_, err := a.e.Warehouse.Fill(ctx, a.conn, "", strings.Trim(resultTable, `"`), []string{"key", "state", "id", "created", "code", "message", "again"}, func(yield func([]any, error) bool) {
@@ -59,14 +61,19 @@ func (a *applier) join(ctx context.Context, p *part) error {
 	if a.byID(p.kinds) {
 		key = `"destination_id"`
 	}
-	_, err := a.conn.ExecContext(ctx, `CREATE OR REPLACE TEMPORARY TABLE `+outcomeTable+` AS SELECT r."n", r."kind",
- CASE WHEN x."key" IS NULL THEN 'unprocessed' WHEN x."state" = 'sent' THEN 'sent'
- WHEN x."state" = 'failed' AND x."again" AND ? < ? THEN 'retry' WHEN x."state" = 'failed' THEN 'failed'
- WHEN ? < ? THEN 'planned' ELSE 'unprocessed' END AS "state", x."id",
- CASE WHEN x."state" = 'sent' AND r."kind" = 'create' AND NOT x."created" THEN '`+codeExisted+`' WHEN x."state" = 'sent' AND r."kind" = 'update' AND x."created" THEN '`+codeCreated+`' ELSE x."code" END AS "code",
- CASE WHEN x."key" IS NULL THEN ? ELSE x."message" END AS "error"
+	once, more := RowFailed, RowUnprocessed // what another try may cure, and what was not tried
+	if p.Attempt < rowTries {
+		once = RowRetry
+	}
+	if p.Attempt < jobTries {
+		more = RowPlanned
+	}
+	err := remake(ctx, a.conn, outcomeTable, outcomeColumns, `SELECT r."n", r."kind",
+ CASE WHEN x."key" IS NULL THEN 'unprocessed' WHEN x."state" = 'sent' THEN 'sent' WHEN x."state" = 'failed' AND x."again" THEN CAST(? AS VARCHAR) WHEN x."state" = 'failed' THEN 'failed' ELSE CAST(? AS VARCHAR) END, x."id",
+ CASE WHEN x."state" = 'sent' AND r."kind" = 'create' AND NOT x."created" THEN '`+codeExisted+`' WHEN x."state" = 'sent' AND r."kind" = 'update' AND x."created" THEN '`+codeCreated+`' ELSE x."code" END,
+ CASE WHEN x."key" IS NULL THEN CAST(? AS VARCHAR) ELSE x."message" END
  FROM (SELECT "n", max("kind") AS "kind", max(`+key+`) AS "key" FROM `+rowsTable+` WHERE "plan" = ? AND "part" = ? AND "state" = 'sending' GROUP BY "n") AS r LEFT JOIN `+resultTable+` AS x ON x."key" = r."key"`,
-		p.Attempt, rowTries, p.Attempt, jobTries, "the destination gave no result for this row", a.p.ID, p.N)
+		string(once), string(more), "the destination gave no result for this row", a.p.ID, p.N)
 	if err != nil {
 		return a.e.Warehouse.Explain(err, "join the results of part %d of plan %s", p.N, a.p.ID)
 	}

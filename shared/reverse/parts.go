@@ -97,7 +97,7 @@ func (a *applier) task(ctx context.Context, kinds []Kind) (Task, error) {
 			if name == a.p.Job.ExternalID {
 				continue
 			}
-			f, ok := a.object.field(name)
+			f, ok := a.object.called(name)
 			if !ok {
 				return t, fault.New(fault.Invalid, "plan %s: %s has no field %s any more that the user may see: plan again", a.p.ID, a.p.Object, name)
 			}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -26,6 +27,11 @@ type PlanOptions struct {
 // A job or query that cannot work is fault.Invalid; where the destination has too few
 // requests left it is fault.Limited, with a time, and nothing was planned.
 func (e *Engine) Plan(ctx context.Context, job Job, o PlanOptions) (*Plan, error) {
+	return e.planned(ctx, job, o, readAll)
+}
+
+// planned is Plan with the number of changed rows above which all records are read.
+func (e *Engine) planned(ctx context.Context, job Job, o PlanOptions, most int64) (*Plan, error) {
 	began := time.Now()
 	dest, err := e.Connect(ctx)
 	if err != nil {
@@ -37,7 +43,7 @@ func (e *Engine) Plan(ctx context.Context, job Job, o PlanOptions) (*Plan, error
 		return nil, err
 	}
 	defer conn.Close()
-	p := &planner{Engine: e, job: job, o: o, dest: dest, conn: conn,
+	p := &planner{Engine: e, job: job, o: o, most: most, dest: dest, conn: conn,
 		plan: &Plan{Sync: job.Name, Object: job.Object, Operation: job.Operation, Job: job, PlannedAt: e.Now().UTC()}}
 	defer p.clean(ctx)
 	if err := p.run(ctx); err != nil {
@@ -53,6 +59,7 @@ type planner struct {
 	*Engine
 	job    Job
 	o      PlanOptions
+	most   int64 // see readAll
 	dest   Destination
 	conn   *sql.Conn
 	plan   *Plan
@@ -61,6 +68,7 @@ type planner struct {
 	cols   []column
 
 	rows, changed int64 // of the query; of those that are looked at
+	unkeyable     bool  // some rows have no key of their own
 	whole         bool  // what stands at the destination is a table of the session
 }
 
@@ -79,13 +87,20 @@ func (p *planner) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.save(ctx, p.conn, p.plan, p.compared(ctx), p.facts)
+	b := beside{facts: p.facts}
+	if p.job.Guards.Share != nil {
+		b.records = func(ctx context.Context) (int64, error) { return p.dest.Count(ctx, p.job.Object) }
+	}
+	return p.save(ctx, p.conn, p.plan, p.compared(ctx), b)
 }
 
 // describe asks what the destination takes.
 func (p *planner) describe(ctx context.Context) (err error) {
 	if p.object, err = p.dest.Describe(ctx, p.job.Object); err != nil {
 		return err
+	}
+	if wrong := p.job.Check(p.object); len(wrong) > 0 {
+		return errors.Join(wrong...)
 	}
 	if err := p.affordable(1); err != nil {
 		return err
@@ -108,15 +123,14 @@ func (p *planner) describe(ctx context.Context) (err error) {
 	return nil
 }
 
-// lookup finds a field of the object, under the name that the job gives it.
+// lookup finds a field of the object.
 func (p *planner) lookup(name string) (Field, error) {
 	for _, f := range p.object.Fields {
-		if strings.EqualFold(f.Name, name) {
-			f.Name = name
+		if f.Name == name {
 			return f, nil
 		}
 	}
-	if name == "Id" {
+	if name == idField {
 		return Field{Name: name, Type: IDType, Key: true, Unique: true, CaseSensitive: true}, nil
 	}
 	return Field{}, fault.New(fault.Invalid, "sync %s: %s has no field %s that this user can see; mend the job, or give the user access", p.job.Name, p.job.Object, name)

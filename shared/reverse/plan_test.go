@@ -1,6 +1,7 @@
 package reverse_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,8 @@ import (
 	"github.com/millrace-data/millrace/shared/reverse/reversetest"
 	"github.com/millrace-data/millrace/shared/warehouse"
 	"github.com/millrace-data/millrace/shared/warehouse/duckdb"
+	"github.com/millrace-data/millrace/shared/warehouse/snowflake"
+	"github.com/millrace-data/millrace/shared/warehouse/snowflake/snowflaketest"
 )
 
 var clock = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
@@ -25,8 +28,42 @@ var clock = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 type world struct {
 	testing.TB
 	*reverse.Engine
-	mem *reversetest.Memory
-	now time.Time
+	mem   *reversetest.Memory
+	now   time.Time
+	whole bool // all records are read at once
+}
+
+// everywhere runs a test in both warehouses and with both ways to read what stands
+// at the destination.
+func everywhere(t *testing.T, test func(w *world)) {
+	t.Run("DuckDB", func(t *testing.T) { test(newWorld(t, embedded(t))) })
+	t.Run("DuckDB, all records", func(t *testing.T) {
+		w := newWorld(t, embedded(t))
+		w.whole = true
+		test(w)
+	})
+	if testing.Short() {
+		return
+	}
+	t.Run("Snowflake", func(t *testing.T) { test(newWorld(t, standIn(t))) })
+	t.Run("Snowflake, all records", func(t *testing.T) {
+		w := newWorld(t, standIn(t))
+		w.whole = true
+		test(w)
+	})
+}
+
+// standIn is a warehouse that speaks Snowflake's protocol.
+func standIn(t testing.TB) *warehouse.Warehouse {
+	t.Helper()
+	srv := snowflaketest.Start(snowflaketest.Options{})
+	t.Cleanup(srv.Close)
+	w, err := snowflake.Open(t.Context(), snowflake.Options{DSN: srv.DSN(), Lock: 20 * time.Second, Statement: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() })
+	return w
 }
 
 // account is an object with a field of every type.
@@ -104,7 +141,11 @@ func (w *world) plan(j reverse.Job, o reverse.PlanOptions) *reverse.Plan {
 	w.Helper()
 	limit := int64(1 << 40)
 	j.Guards.Writes = &reverse.Limit{Max: &limit}
-	p, err := w.Plan(w.Context(), j, o)
+	make := w.Plan
+	if w.whole {
+		make = w.PlanWhole
+	}
+	p, err := make(w.Context(), j, o)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -167,18 +208,26 @@ func (w *world) apply(p *reverse.Plan) {
 // rejects are the open rejects as key rule.
 func (w *world) rejects(state string) (out []string) {
 	w.Helper()
-	rows, err := w.Warehouse.DB().QueryContext(w.Context(), `SELECT "rule", `+"CAST(\"row\" AS VARCHAR)"+` FROM "millrace"."rejects" WHERE "function" = 'salesforcesync' AND "state" = ? ORDER BY 1, 2`, state)
+	rows, err := w.Warehouse.DB().QueryContext(w.Context(), `SELECT "rule", "row" FROM "millrace"."rejects" WHERE "function" = 'salesforcesync' AND "state" = ? ORDER BY 1, 2`, state)
 	if err != nil {
 		w.Fatal(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var rule, row string
+		var rule string
+		var row any // DuckDB decodes documents
 		if err := rows.Scan(&rule, &row); err != nil {
 			w.Fatal(err)
 		}
-		out = append(out, rule+" "+row)
+		if text, ok := row.(string); ok {
+			if err := json.Unmarshal([]byte(text), &row); err != nil {
+				w.Fatal(err)
+			}
+		}
+		text, _ := json.Marshal(row)
+		out = append(out, rule+" "+string(text))
 	}
+	slices.Sort(out)
 	return out
 }
 
@@ -197,8 +246,9 @@ func (w *world) balanced(p *reverse.Plan, rows int64) {
 	}
 }
 
-func TestPlanUpsert(t *testing.T) {
-	w := newWorld(t, embedded(t))
+func TestPlanUpsert(t *testing.T) { everywhere(t, planUpsert) }
+
+func planUpsert(w *world) {
 	w.mem.Add("Account", reversetest.Fields{"DW_Key__c": "k2", "Score__c": "10.0", "Tier__c": "A"})
 	w.mem.Add("Account", reversetest.Fields{"DW_Key__c": "K3", "Score__c": "7", "Tier__c": "A"})
 	w.mem.Add("Account", reversetest.Fields{"DW_Key__c": "k4", "Score__c": "1"})
@@ -207,17 +257,17 @@ func TestPlanUpsert(t *testing.T) {
 	w.want("changes", w.said(p), []string{
 		"K3 update Score__c 7→0", "k1 create Score__c ∅→1.5 Tier__c ∅→A", "k4 update Score__c 1→2 Tier__c ∅→B"})
 	if p.State != reverse.PlanReady || p.Creates != 1 || p.Updates != 2 || p.Unchanged != 1 || p.Zeroings != 1 {
-		t.Errorf("plan %+v", p)
+		w.Errorf("plan %+v", p)
 	}
 	if again := w.plan(job(q), reverse.PlanOptions{}); again.ID != p.ID {
-		t.Errorf("the same plan has two ids: %s, %s", p.ID, again.ID)
+		w.Errorf("the same plan has two ids: %s, %s", p.ID, again.ID)
 	}
 	w.apply(p)
 	next := w.plan(job(q), reverse.PlanOptions{})
 	w.want("after it was applied", w.said(next), []string(nil))
 	w.balanced(next, 4)
-	if n := w.count(`SELECT count(*) FROM millrace.sync_sent`); n != 4 {
-		t.Errorf("%d rows of sync_sent, want 4", n)
+	if n := w.count(`SELECT count(*) FROM "millrace"."sync_sent"`); n != 4 {
+		w.Errorf("%d rows of sync_sent, want 4", n)
 	}
 	w.mem.Edit("Account", "DW_Key__c", "k1", reversetest.Fields{"Score__c": "99", "Tier__c": "C"})
 	w.want("after somebody's edit", w.said(w.plan(job(q), reverse.PlanOptions{})), []string(nil))
@@ -252,8 +302,9 @@ func TestPlanNulls(t *testing.T) {
 
 // A null that is ignored does not forget what was accepted: when the value is back,
 // it is no news, and somebody's edit meanwhile stays.
-func TestIgnoredNullForgetsNothing(t *testing.T) {
-	w := newWorld(t, embedded(t))
+func TestIgnoredNullForgetsNothing(t *testing.T) { everywhere(t, ignoredNullForgetsNothing) }
+
+func ignoredNullForgetsNothing(w *world) {
 	w.apply(w.plan(job(rows("k1,5,A")), reverse.PlanOptions{}))
 	w.want("null", w.said(w.plan(job(rows("k1,-,A")), reverse.PlanOptions{})), []string(nil))
 	w.apply(w.plan(job(rows("k1,-,B")), reverse.PlanOptions{}))
@@ -262,8 +313,9 @@ func TestIgnoredNullForgetsNothing(t *testing.T) {
 	w.want("news", w.said(w.plan(job(rows("k1,6,B")), reverse.PlanOptions{})), []string{"k1 update Score__c 7→6"})
 }
 
-func TestPlanOfOtherOperations(t *testing.T) {
-	w := newWorld(t, embedded(t))
+func TestPlanOfOtherOperations(t *testing.T) { everywhere(t, planOfOtherOperations) }
+
+func planOfOtherOperations(w *world) {
 	id := w.mem.Add("Account", reversetest.Fields{"DW_Key__c": "k1", "Score__c": "1"})
 	q := rows("k1,2,A", "k2,3,B")
 	j := job(q)
@@ -290,8 +342,9 @@ func TestPlanOfOtherOperations(t *testing.T) {
 	w.balanced(p, 2)
 }
 
-func TestPlanById(t *testing.T) {
-	w := newWorld(t, embedded(t))
+func TestPlanById(t *testing.T) { everywhere(t, planById) }
+
+func planById(w *world) {
 	id := w.mem.Add("Account", reversetest.Fields{"Score__c": "1"})
 	j := job(rows(id[:15]+",2,A", id[:12]+"xyz,2,A", "nonsense,1,A", "003000000000001AAA,1,A"))
 	j.Operation, j.ExternalID = reverse.Update, "Id"
@@ -308,8 +361,9 @@ func TestPlanById(t *testing.T) {
 	w.balanced(p, 2)
 }
 
-func TestPlanRejects(t *testing.T) {
-	w := newWorld(t, embedded(t))
+func TestPlanRejects(t *testing.T) { everywhere(t, planRejects) }
+
+func planRejects(w *world) {
 	for range 2 {
 		w.mem.Add("Account", reversetest.Fields{"DW_Key__c": "twice"})
 	}
@@ -318,7 +372,7 @@ func TestPlanRejects(t *testing.T) {
 	p := w.plan(job(q), reverse.PlanOptions{})
 	w.want("changes", w.said(p), []string{"good create Score__c ∅→1 Tier__c ∅→A"})
 	if p.Rejected != int64(len(bad)) {
-		t.Errorf("%d rejected, want %d", p.Rejected, len(bad))
+		w.Errorf("%d rejected, want %d", p.Rejected, len(bad))
 	}
 	w.balanced(p, 12)
 	rules := map[string]int{}
@@ -331,20 +385,21 @@ func TestPlanRejects(t *testing.T) {
 	w.now = w.now.Add(time.Minute)
 	again := w.plan(job(q), reverse.PlanOptions{})
 	w.want("rejects of the second plan", w.rejects("open"), before)
-	if n := w.count(`SELECT count(*) FROM millrace.rejects WHERE attempts = 2 AND last_seen > first_seen AND slice = ?`, again.ID); n != int64(len(before)) {
-		t.Errorf("%d rejects were seen twice, want %d", n, len(before))
+	if n := w.count(`SELECT count(*) FROM "millrace"."rejects" WHERE "attempts" = 2 AND "last_seen" > "first_seen" AND "slice" = ?`, again.ID); n != int64(len(before)) {
+		w.Errorf("%d rejects were seen twice, want %d", n, len(before))
 	}
 	w.mem.Add("Account", reversetest.Fields{"DW_Key__c": "num", "Score__c": "5", "Tier__c": "A"})
 	w.plan(job(rows("num,5,A", "list,1,B")), reverse.PlanOptions{})
 	closed := w.rejects("replayed")
 	w.want("closed", closed, []string{`wrong_type {"k":"num","score":"x","tier":"A"}`})
 	if len(w.rejects("open")) != len(before)-1 {
-		t.Errorf("open rejects %v", w.rejects("open"))
+		w.Errorf("open rejects %v", w.rejects("open"))
 	}
 }
 
-func TestPlanIsOrdered(t *testing.T) {
-	w := newWorld(t, embedded(t))
+func TestPlanIsOrdered(t *testing.T) { everywhere(t, planIsOrdered) }
+
+func planIsOrdered(w *world) {
 	j := job(rows("k3,1,B", "k1,2,C", "k2,3,-", "k4,4,B", "k5,5,A"))
 	j.OrderBy = "tier"
 	var keys []string
@@ -398,7 +453,7 @@ func TestPlanLeavesPeopleTheirRequests(t *testing.T) {
 	if !errors.Is(err, fault.Limited) || !ok || !until.Equal(clock.Add(time.Hour)) {
 		t.Fatalf("79 of 100 used and 20 kept: %v until %v", err, until)
 	}
-	if n := w.count(`SELECT count(*) FROM millrace.sync_plans`); n != 0 {
+	if n := w.count(`SELECT count(*) FROM "millrace".sync_plans`); n != 0 {
 		t.Error("a plan was stored")
 	}
 	j.Reserve = 10
@@ -426,7 +481,7 @@ func TestPlanKilledHalfWay(t *testing.T) {
 			w.plan(j, reverse.PlanOptions{})
 		}()
 		for _, table := range []string{"sync_plans", "sync_sent", "rejects"} {
-			if n := w.count(`SELECT count(*) FROM millrace.` + table); n != 0 {
+			if n := w.count(`SELECT count(*) FROM "millrace".` + table); n != 0 {
 				t.Errorf("%s: %d rows in %s", point, n, table)
 			}
 		}
@@ -457,7 +512,7 @@ func TestPlanFailsWithTheDestination(t *testing.T) {
 	if _, err := w.Plan(t.Context(), job("select * from big"), reverse.PlanOptions{}); !errors.Is(err, fault.Auth) {
 		t.Errorf("error %v, want the destination's", err)
 	}
-	if n := w.count(`SELECT count(*) FROM millrace.sync_plans`); n != 0 {
+	if n := w.count(`SELECT count(*) FROM "millrace".sync_plans`); n != 0 {
 		t.Error("half a plan is there")
 	}
 	w.mem.Before = nil

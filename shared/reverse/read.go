@@ -1,6 +1,7 @@
 package reverse
 
 import (
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -11,12 +12,20 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/millrace-data/millrace/shared/fault"
 )
 
 // fileMax is how large a job file, or a query's, may be: nobody writes 1 MiB by hand.
 const fileMax = 1 << 20
+
+//go:embed job.schema.json
+var schema string
+
+// Schema is the JSON Schema (draft 2020-12) of job files, for editors and other
+// programs. [ParseJob] takes nothing that it does not.
+func Schema() string { return schema }
 
 // problem is something that is wrong with a job file.
 type problem struct {
@@ -174,6 +183,10 @@ func parse(text []byte, dir string) *file {
 	f := &file{lines: map[string]int{}}
 	if len(text) > fileMax {
 		f.problems = []problem{{Line: 1, Rule: ruleSyntax, Message: fmt.Sprintf("the file is larger than %d bytes", fileMax)}}
+		return f
+	}
+	if !utf8.Valid(text) {
+		f.problems = []problem{{Line: 1, Rule: ruleSyntax, Message: "the file is not UTF-8"}}
 		return f
 	}
 	n, p := readYAML(text)

@@ -144,6 +144,9 @@ func dollars(s string) (int, tokenKind, error) {
 // is after its last token: a semicolon, or a comment that would swallow what the
 // engine writes behind it.
 func statement(sql string) (string, error) {
+	if !utf8.ValidString(sql) {
+		return "", errors.New("the query is not UTF-8")
+	}
 	all, err := tokens(sql)
 	for err == nil && len(all) > 0 && all[len(all)-1].is(";") {
 		all = all[:len(all)-1]

@@ -19,13 +19,20 @@ import (
 // guards and state, and hands back the plan that was there, where the newest one of
 // this sync does just the same.
 //
-// A rollback comes with its guards in p.Blocked: the job's are not for it.
+// What blocks it already comes in p.Blocked: of a rollback that is all, for the job's
+// guards are not for it.
 func (e *Engine) store(ctx context.Context, conn *sql.Conn, p *Plan, changes iter.Seq2[Change, error]) error {
-	return e.save(ctx, conn, p, changes, func(*sql.Tx, string) error { return nil })
+	return e.save(ctx, conn, p, changes, beside{})
 }
 
-// save is store, with facts to write in the transaction that makes the plan exist.
-func (e *Engine) save(ctx context.Context, conn *sql.Conn, p *Plan, changes iter.Seq2[Change, error], facts func(tx *sql.Tx, plan string) error) error {
+// beside is what goes along with the changes of a plan.
+type beside struct {
+	records func(ctx context.Context) (int64, error) // of the object; nil = no guard asks
+	facts   func(tx *sql.Tx, plan string) error      // to write in the transaction that makes the plan exist, under its id; nil = none
+}
+
+// save is store, with what goes beside.
+func (e *Engine) save(ctx context.Context, conn *sql.Conn, p *Plan, changes iter.Seq2[Change, error], b beside) error {
 	if err := e.sweep(ctx, conn, p.Sync); err != nil {
 		return err
 	}
@@ -33,19 +40,27 @@ func (e *Engine) save(ctx context.Context, conn *sql.Conn, p *Plan, changes iter
 		p.PlannedAt = e.Now().UTC()
 	}
 	p.ID = planID(p.Sync, p.PlannedAt)
-	if err := e.fill(ctx, conn, p, changes); err != nil {
+	w := newWatch(Guards{})
+	if p.Undoes == "" {
+		w = newWatch(p.Job.Guards)
+	}
+	if err := e.fill(ctx, conn, p, w, changes); err != nil {
 		return err
 	}
 	e.point("after_rows")
-	e.settle(p)
+	if err := e.settle(ctx, p, w, b); err != nil {
+		return err
+	}
 	e.point("before_plan")
 	return e.within(ctx, conn, "store plan "+p.ID, func(tx *sql.Tx) error {
 		same, err := sameAs(ctx, tx, p)
 		if err != nil {
 			return err
 		}
-		if err := facts(tx, cmp.Or(same, p.ID)); err != nil {
-			return err
+		if b.facts != nil {
+			if err := b.facts(tx, cmp.Or(same, p.ID)); err != nil {
+				return err
+			}
 		}
 		if same != "" {
 			return e.reuse(ctx, tx, p, same)
@@ -55,12 +70,12 @@ func (e *Engine) save(ctx context.Context, conn *sql.Conn, p *Plan, changes iter
 }
 
 // fill writes the rows, and counts, hashes and watches what goes by.
-func (e *Engine) fill(ctx context.Context, conn *sql.Conn, p *Plan, changes iter.Seq2[Change, error]) error {
+func (e *Engine) fill(ctx context.Context, conn *sql.Conn, p *Plan, w *watch, changes iter.Seq2[Change, error]) error {
 	d, err := newHash(p)
 	if err != nil {
 		return err
 	}
-	p.Creates, p.Updates, p.Deletes, p.Blankings, p.Zeroings = 0, 0, 0, 0, 0
+	p.Creates, p.Updates, p.Deletes = 0, 0, 0
 	rows := func(yield func([]any, error) bool) {
 		for c, err := range changes {
 			if err != nil {
@@ -70,7 +85,8 @@ func (e *Engine) fill(ctx context.Context, conn *sql.Conn, p *Plan, changes iter
 			c = sorted(c)
 			c.N = p.Writes() + 1
 			d.add(c)
-			p.count(c)
+			w.see(c)
+			p.count(c.Kind)
 			for _, r := range changeRows(p, c) {
 				if !yield(r, nil) {
 					return
@@ -82,7 +98,7 @@ func (e *Engine) fill(ctx context.Context, conn *sql.Conn, p *Plan, changes iter
 	if err != nil {
 		return err
 	}
-	p.Hash = d.sum()
+	p.Hash, p.Blankings, p.Zeroings = d.sum(), w.blankings, w.zeroings
 	return e.verify(ctx, conn, p, n)
 }
 
@@ -97,7 +113,14 @@ func (e *Engine) verify(ctx context.Context, conn *sql.Conn, p *Plan, rows int64
 }
 
 // settle decides what may become of the plan.
-func (e *Engine) settle(p *Plan) {
+func (e *Engine) settle(ctx context.Context, p *Plan, w *watch, b beside) (err error) {
+	var records int64
+	if b.records != nil {
+		if records, err = b.records(ctx); err != nil {
+			return err
+		}
+	}
+	p.Blocked = append(p.Blocked, w.verdict(records)...)
 	p.State, p.ApprovedBy, p.ApprovedAt, p.ApprovedHash = PlanReady, "", time.Time{}, ""
 	switch {
 	case len(p.Blocked) > 0:
@@ -105,26 +128,18 @@ func (e *Engine) settle(p *Plan) {
 	case p.Job.Approval == ApprovalAuto && p.Undoes == "":
 		p.State, p.ApprovedBy, p.ApprovedAt, p.ApprovedHash = PlanApproved, "auto", e.Now().UTC(), p.Hash
 	}
+	return nil
 }
 
 // count adds a change to the plan's totals.
-func (p *Plan) count(c Change) {
-	switch c.Kind {
+func (p *Plan) count(k Kind) {
+	switch k {
 	case KindCreate:
 		p.Creates++
 	case KindUpdate:
 		p.Updates++
 	case KindDelete:
 		p.Deletes++
-		return
-	}
-	for _, f := range c.Fields {
-		if f.Before != nil && f.After == nil {
-			p.Blankings++
-		}
-		if f.Before != nil && f.After != nil && *f.After == "0" && *f.Before != "0" && numeric(*f.Before) {
-			p.Zeroings++
-		}
 	}
 }
 
@@ -140,15 +155,15 @@ func sameAs(ctx context.Context, tx *sql.Tx, p *Plan) (string, error) {
 		return "", err
 	}
 	waits := last.State == PlanBlocked || last.State == PlanReady || last.State == PlanApproved
-	expired := p.PlannedAt.Sub(last.PlannedAt) >= cmp.Or(last.Job.Expires, expires)
+	expired := p.PlannedAt.Sub(last.PlannedAt) >= cmp.Or(last.Job.Expires, Expires)
 	if !waits || expired || last.Hash != p.Hash || guards(last) != guards(p) {
 		return "", nil
 	}
 	return last.ID, nil
 }
 
-// expires is how old a plan may be when it is applied, where the job says nothing.
-const expires = 24 * time.Hour
+// Expires is how old a plan may be when it is applied, where the job says nothing.
+const Expires = 24 * time.Hour
 
 func guards(p *Plan) (names string) {
 	for _, b := range p.Blocked {

@@ -45,7 +45,7 @@ func ptr[T any](v T) *T { return &v }
 
 func scores() Job {
 	return Job{Name: "scores", Owner: "ops@example.com", Query: "select 1", Object: "Account", Operation: Upsert, ExternalID: "DW_Key__c", Key: "account_key",
-		Fields: map[string]string{"score": "Score__c", "tier": "Tier__c"}, Guards: Guards{Writes: &Limit{Max: ptr(int64(10))}}, Expires: time.Hour}
+		Fields: map[string]string{"score": "Score__c", "tier": "Tier__c"}, Guards: Guards{Writes: &Limit{Max: ptr(int64(1 << 40))}}, Expires: time.Hour}
 }
 
 func planOf(j Job) *Plan {
@@ -171,7 +171,7 @@ func TestHashIsOverWhatIsWritten(t *testing.T) {
 func TestPlanThatFailsHalfWayIsNotThere(t *testing.T) {
 	e := engine(t)
 	conn, p, broken := session(t, e), planOf(scores()), errors.New("broken")
-	if err := e.store(t.Context(), conn, p, each(some(500), broken)); !errors.Is(err, broken) {
+	if err := e.store(t.Context(), conn, p, each(some(5000), broken)); !errors.Is(err, broken) {
 		t.Fatalf("error %v, want the source's", err)
 	}
 	if _, err := e.Get(t.Context(), p.ID); !errors.Is(err, fault.NotFound) {

@@ -79,7 +79,7 @@ func (s *Staging) transact(ctx context.Context, checks []gate.Check, state strin
 			res.Slice, err = sliceRow(ctx, tx, s.l.Slice.Function, s.l.Slice.Table, s.l.Slice.ID)
 		}
 		if err == nil {
-			res.Mark, err = s.remark(ctx, tx)
+			res.Mark, err = s.remark(ctx, tx, res)
 		}
 		return err
 	})

@@ -255,13 +255,17 @@ type Mark struct {
 }
 
 // Mark returns the table's mark, zero where nothing is committed yet.
-func (w *Warehouse) Mark(ctx context.Context, function, table string) (m Mark, err error) {
-	err = w.db.QueryRowContext(ctx, `SELECT "mark", "cursor" FROM "millrace"."marks" WHERE "function" = ? AND "table_name" = ?`,
-		function, table).Scan(at{&m.At}, text{&m.Cursor})
+func (w *Warehouse) Mark(ctx context.Context, function, table string) (Mark, error) {
+	m, err := markRow(ctx, w.db, function, table)
+	return m, w.fail(err, "mark of %s.%s", function, table)
+}
+
+func markRow(ctx context.Context, q querier, function, table string) (m Mark, err error) {
+	err = q.QueryRowContext(ctx, `SELECT "mark", "cursor" FROM "millrace"."marks" WHERE "function" = ? AND "table_name" = ?`, function, table).Scan(at{&m.At}, text{&m.Cursor})
 	if err == sql.ErrNoRows {
 		return Mark{}, nil
 	}
-	return m, w.fail(err, "mark of %s.%s", function, table)
+	return m, err
 }
 
 // Run is one invocation, a row of millrace.runs.

@@ -47,20 +47,15 @@ func remark(ctx context.Context, tx *sql.Tx, l Slice, pass bool, now time.Time) 
 
 // remark sets the mark of the staging's table. What was computed is as far as its
 // inputs were, which may be less far than before: its slice says it.
-func (s *Staging) remark(ctx context.Context, tx *sql.Tx) (Mark, error) {
-	if s.l.Computed == nil {
+func (s *Staging) remark(ctx context.Context, tx *sql.Tx, res Result) (m Mark, err error) {
+	switch {
+	case s.l.Computed == nil:
 		return remark(ctx, tx, s.l.Slice, s.l.Table.Pass, s.l.Now)
+	case res.Slice.State == Loaded && !res.Again:
+		m.At = s.l.Slice.To
+		return m, setMark(ctx, tx, s.l.Slice, m, s.l.Now)
 	}
-	var m Mark
-	newest := `SELECT "range_to" FROM ` + slicesTable + ` WHERE "function" = ? AND "table_name" = ? AND "state" = 'loaded' ORDER BY "loaded_at" DESC LIMIT 1`
-	err := tx.QueryRowContext(ctx, newest, s.l.Slice.Function, s.l.Slice.Table).Scan(at{&m.At})
-	if err == sql.ErrNoRows {
-		err = nil
-	}
-	if err != nil {
-		return m, err
-	}
-	return m, setMark(ctx, tx, s.l.Slice, m, s.l.Now)
+	return markRow(ctx, tx, s.l.Slice.Function, s.l.Slice.Table)
 }
 
 func setMark(ctx context.Context, tx *sql.Tx, l Slice, m Mark, now time.Time) error {

@@ -152,7 +152,7 @@ func (c *Client) hide(text string) string {
 // classify says what an answer to a request means.
 func (c *Client) classify(status int, h http.Header, body []byte) error {
 	if status/100 == 2 {
-		return nil
+		return webPage(body)
 	}
 	code, text := c.first(body)
 	said := "status " + strconv.Itoa(status)
@@ -174,6 +174,15 @@ func (c *Client) classify(status int, h http.Header, body []byte) error {
 		return fault.New(kind, "%s", said)
 	}
 	return byStatus(status, h, said)
+}
+
+// webPage is an error where a proxy or maintenance answered in Salesforce's place;
+// neither JSON nor CSV of results begins like that.
+func webPage(body []byte) error {
+	if len(body) > 0 && body[0] == '<' {
+		return fault.New(fault.Transient, "a web page in the place of an answer: maintenance, or a proxy")
+	}
+	return nil
 }
 
 // byStatus gives an error without a code that we know its kind; nil where it is the
@@ -219,10 +228,12 @@ func (c *Client) classifyLogin(status int, h http.Header, body []byte) error {
 	if status/100 == 2 {
 		return nil
 	}
-	_, text := c.first(body)
+	code, text := c.first(body)
 	switch {
 	case status/100 == 3 && h.Get(moved) != "":
 		return redirected(status, h, "")
+	case code == requestLimit:
+		return c.limited(h, text)
 	case status == http.StatusNotFound:
 		return fault.New(fault.Invalid, "status 404: %s_LOGIN_URL is not an address to log in at", prefix)
 	case status == http.StatusTooManyRequests || status >= 500 || status == http.StatusRequestTimeout:

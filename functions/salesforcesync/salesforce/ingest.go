@@ -89,8 +89,12 @@ func (c *Client) End(ctx context.Context, id string, state reverse.JobState) err
 	if err := checkJob(id); err != nil {
 		return err
 	}
-	err := c.call(ctx, rest.Request{Method: http.MethodPatch, Path: c.path("/jobs/ingest/" + id), Once: true}, map[string]string{"state": word}, nil)
-	if !errors.Is(err, fault.Invalid) {
+	var now jobShape
+	err := c.call(ctx, rest.Request{Method: http.MethodPatch, Path: c.path("/jobs/ingest/" + id), Once: true}, map[string]string{"state": word}, &now)
+	switch {
+	case errors.Is(err, fault.Corrupt), err == nil && states[now.State] == "":
+		return fault.New(fault.Transient, "job %s: %w: the answer does not say how the job is", id, rest.ErrUnknown)
+	case !errors.Is(err, fault.Invalid):
 		return err
 	}
 	j, look := c.Look(ctx, id)
@@ -182,10 +186,12 @@ func (c *Client) put(req *http.Request, s *session) error {
 	_, _ = c.heed(resp.Header)
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	switch {
-	case resp.StatusCode/100 == 2 && err == nil:
+	case resp.StatusCode == http.StatusCreated && err == nil:
 		return nil
-	case resp.StatusCode/100 == 2:
+	case resp.StatusCode == http.StatusCreated:
 		return fault.New(fault.Transient, "%w: %w", rest.ErrUnknown, err)
+	case resp.StatusCode/100 == 2:
+		return fault.New(fault.Transient, "%w: status %d, which is not Salesforce's for an upload", rest.ErrUnknown, resp.StatusCode)
 	}
 	err = c.classify(resp.StatusCode, resp.Header, body)
 	switch {

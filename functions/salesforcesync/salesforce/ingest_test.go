@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/rest"
 	"github.com/millrace-data/millrace/shared/reverse"
 )
 
@@ -124,6 +125,13 @@ func TestEndAgain(t *testing.T) {
 			t.Errorf("%s to %s: got %v", tc.is, tc.want, err)
 		}
 	}
+	for _, body := range []string{"", "<html>", "{}", `{"state":"Sleeping"}`} {
+		o := newOrg(t)
+		o.json("PATCH "+jobPath, 200, body)
+		if err := o.client(t).End(t.Context(), "750000000000001AAA", reverse.Closed); !errors.Is(err, rest.ErrUnknown) || fault.Of(err) != fault.Transient || len(o.calls()) != 1 {
+			t.Errorf("%q: got %v", body, err)
+		}
+	}
 	if err := newOrg(t).client(t).End(t.Context(), "750", reverse.Done); !errors.Is(err, fault.Invalid) {
 		t.Errorf("got %v", err)
 	}
@@ -136,9 +144,11 @@ func TestUploadIsSentOnce(t *testing.T) {
 			conn, _, _ := w.(http.Hijacker).Hijack()
 			conn.Close()
 		},
-		"503": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) },
-		"429": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
-		"401": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, expired, 401) },
+		"200":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) },
+		"web page": func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) },
+		"503":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) },
+		"429":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
+		"401":      func(w http.ResponseWriter, _ *http.Request) { http.Error(w, expired, 401) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := newOrg(t)

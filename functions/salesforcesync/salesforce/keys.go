@@ -4,8 +4,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/cockroachdb/apd/v3"
-
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/reverse"
 )
@@ -15,8 +13,11 @@ import (
 func fold(f reverse.Field, key string) (folded, literal string, err error) {
 	switch f.Type {
 	case reverse.NumberType:
-		n, err := number(key)
-		return n, n, err
+		n, err := reverse.Canonical(f, key)
+		if err != nil {
+			return "", "", fault.New(fault.Invalid, "a key of %s: %w", f.Name, err)
+		}
+		return n, n, nil
 	case reverse.IDType:
 		if !recordID.MatchString(key) {
 			return "", "", fault.New(fault.Invalid, "a key of %s is not an id of 15 or 18 letters and digits", f.Name)
@@ -26,26 +27,12 @@ func fold(f reverse.Field, key string) (folded, literal string, err error) {
 		if f.CaseSensitive {
 			return key, quote(key), nil
 		}
-		return strings.ToLower(strings.ToUpper(key)), quote(key), nil
+		return strings.ToLower(key), quote(key), nil
 	}
 	return "", "", fault.New(fault.Invalid, "records cannot be found by %s: it is of type %s", f.Name, f.Type)
 }
 
 var recordID = regexp.MustCompile(`^([A-Za-z0-9]{15}|[A-Za-z0-9]{18})$`)
-
-// number is a decimal without exponent and trailing zeros; 64 digits are more than any
-// field has.
-func number(text string) (string, error) {
-	d, _, err := apd.NewFromString(text)
-	if err != nil || d.Form != apd.Finite || d.Exponent > 64 || d.Exponent < -64 {
-		return "", fault.New(fault.Invalid, "a value of a number field is not a number")
-	}
-	d.Reduce(d)
-	if d.IsZero() {
-		return "0", nil
-	}
-	return d.Text('f'), nil
-}
 
 var escapes = strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\n", `\n`, "\r", `\r`)
 

@@ -159,6 +159,7 @@ func TestLoginRefused(t *testing.T) {
 		{"audience", 400, `{"error":"invalid_grant","error_description":"audience is invalid"}`, fault.Auth, "SALESFORCE_AUDIENCE"},
 		{"secrets echoed", 400, `{"error":"invalid_client","error_description":"` + hush + ` and eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJjIn0.c2lnbmF0dXJl are wrong"}`, fault.Auth, "*** and *** are wrong"},
 		{"web page", 403, "<html>hello " + hush, fault.Auth, "without a reason"},
+		{"quota", 403, `[{"message":"TotalRequests Limit exceeded.","errorCode":"REQUEST_LIMIT_EXCEEDED"}]`, fault.Limited, "TotalRequests"},
 		{"not there", 404, "", fault.Invalid, "LOGIN_URL"},
 		{"no token", 200, `{"instance_url":"https://x"}`, fault.Corrupt, "no access_token"},
 		{"no JSON", 200, `<html>`, fault.Corrupt, "no access_token"},

@@ -26,26 +26,26 @@ var outcomes = []outcome{
 	{"/unprocessedrecords", reverse.RowUnprocessed},
 }
 
-var errTable = errors.New("not CSV with the key in it")
+var (
+	errTable  = errors.New("not CSV with the key in it")
+	errUnread = errors.New("the rows that were not attempted cannot be read")
+)
 
-// Results streams what became of every row. The rows that were never attempted come
-// back as they were uploaded; where that was no CSV their list cannot be read, and it
-// is left out if the job's own counts say that every row it did attempt has a result.
+// Results streams what became of every row. At the end it is an error if the job's own
+// counts have more rows than there were results of: a row without a result would look as
+// if it had never been attempted. Those that were not come back as they were uploaded;
+// where that was no CSV their list cannot be read, and follows from the others.
 func (c *Client) Results(ctx context.Context, id string, t reverse.Task) iter.Seq2[reverse.Result, error] {
 	return func(yield func(reverse.Result, error) bool) {
 		err := errors.Join(checkJob(id), checkTask(t))
-		var attempted int64
+		rows := map[reverse.RowState]int64{}
 		for _, o := range outcomes {
-			if err != nil {
-				break
+			if err == nil {
+				rows[o.state], err = c.outcome(ctx, id, t, o, yield)
 			}
-			var n int64
-			n, err = c.outcome(ctx, id, t, o, yield)
-			if o.state != reverse.RowUnprocessed {
-				attempted += n
-			} else if errors.Is(err, errTable) {
-				err = c.explained(ctx, id, attempted, err)
-			}
+		}
+		if err == nil || errors.Is(err, errUnread) {
+			err = c.balance(ctx, id, rows)
 		}
 		if err != nil && !errors.Is(err, errEnough) {
 			yield(reverse.Result{}, err)
@@ -53,17 +53,19 @@ func (c *Client) Results(ctx context.Context, id string, t reverse.Task) iter.Se
 	}
 }
 
-// explained is nil where a job attempted exactly the rows that there are results of, so
-// that all others are unprocessed.
-func (c *Client) explained(ctx context.Context, id string, attempted int64, cause error) error {
+// balance holds the results against the job's own counts.
+func (c *Client) balance(ctx context.Context, id string, rows map[reverse.RowState]int64) error {
 	j, err := c.Look(ctx, id)
-	if err != nil {
+	sent, failed := rows[reverse.RowSent], rows[reverse.RowFailed]
+	switch {
+	case err != nil:
 		return err
-	}
-	if j.Processed == attempted {
+	case sent == j.Processed-j.Failed && failed == j.Failed:
 		return nil
+	case sent > j.Processed-j.Failed || failed > j.Failed:
+		return fault.New(fault.Corrupt, "job %s counts %d rows, %d of them failed, and has results of %d, %d of them failed", id, j.Processed, j.Failed, sent+failed, failed)
 	}
-	return fault.New(fault.Corrupt, "job %s attempted %d rows and has results of %d, and which were not attempted cannot be read: %w", id, j.Processed, attempted, cause)
+	return fault.New(fault.Transient, "job %s counts %d rows, %d of them failed, and results came of %d, %d of them failed: read them again", id, j.Processed, j.Failed, sent+failed, failed)
 }
 
 // outcome gives the results of one file, and returns how many there were.
@@ -73,7 +75,11 @@ func (c *Client) outcome(ctx context.Context, id string, t reverse.Task, o outco
 		return 0, err
 	}
 	defer body.Close()
-	return readResults(body, t, o, yield)
+	n, err := readResults(body, t, o, yield)
+	if o.state == reverse.RowUnprocessed && errors.Is(err, errTable) {
+		err = errUnread
+	}
+	return n, err
 }
 
 // readResults reads one file. Its columns are found by name, in any order and case; no

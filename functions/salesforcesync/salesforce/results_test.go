@@ -51,13 +51,15 @@ func TestResults(t *testing.T) {
 		{"no error column", upsert, "", "sf__Id,DW_Key__c\n1,k\n", "", nil, fault.Corrupt},
 		{"bare quote", upsert, "sf__Id,sf__Created,DW_Key__c\n001A,true,k\"1\n", "", "", nil, fault.Corrupt},
 		{"short row", upsert, "sf__Id,sf__Created,DW_Key__c\n001A,true\n", "", "", nil, fault.Corrupt},
-		{"web page", upsert, "<html>\n<p>hello", "", "", nil, fault.Corrupt},
+		{"web page", upsert, "html\n<p>hello", "", "", nil, fault.Corrupt},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			o := newOrg(t)
 			for path, body := range map[string]string{"/successfulResults": tc.ok, "/failedResults": tc.failed, "/unprocessedrecords": tc.unworked} {
 				o.json("GET "+jobPath+path, 200, body)
 			}
+			ok, failed := max(0, strings.Count(tc.ok, "\n")-1), max(0, strings.Count(tc.failed, "\n")-1)
+			o.json("GET "+jobPath, 200, fmt.Sprintf(`{"id":"750","state":"JobComplete","numberRecordsProcessed":%d,"numberRecordsFailed":%d}`, ok+failed, failed))
 			got, err := results(t, o.client(t), tc.task)
 			if !errors.Is(err, tc.kind) || !slices.Equal(got, tc.want) {
 				t.Errorf("got %q, %v\nwant %q, %v", got, err, tc.want, tc.kind)
@@ -68,7 +70,7 @@ func TestResults(t *testing.T) {
 
 // TestUnreadableUnprocessed is a job whose CSV Salesforce could not read either.
 func TestUnreadableUnprocessed(t *testing.T) {
-	for processed, kind := range map[string]error{"1": nil, "2": fault.Corrupt} {
+	for processed, kind := range map[string]error{"0": fault.Corrupt, "1": nil, "2": fault.Transient} {
 		o := newOrg(t)
 		o.json("GET "+jobPath+"/successfulResults", 200, "sf__Id,sf__Created,DW_Key__c\n001A,true,k1\n")
 		o.json("GET "+jobPath+"/failedResults", 200, "")
@@ -78,6 +80,18 @@ func TestUnreadableUnprocessed(t *testing.T) {
 		if !errors.Is(err, kind) || len(got) != 1 {
 			t.Errorf("%s processed: got %q, %v", processed, got, err)
 		}
+	}
+}
+
+// TestResultsThatAreSilent is an empty answer that a proxy gave.
+func TestResultsThatAreSilent(t *testing.T) {
+	o := newOrg(t)
+	for _, o2 := range outcomes {
+		o.json("GET "+jobPath+o2.path, 200, "")
+	}
+	o.json("GET "+jobPath, 200, `{"id":"750","state":"JobComplete","numberRecordsProcessed":2,"numberRecordsFailed":1}`)
+	if got, err := results(t, o.client(t), upsert); fault.Of(err) != fault.Transient || got != nil {
+		t.Errorf("got %q, %v", got, err)
 	}
 }
 

@@ -166,7 +166,7 @@ func TestReadCorrupt(t *testing.T) {
 		"null key":    `{"done":true,"records":[{"Id":"001000000000001AAA","DW_Key__c":null,"Name":"n"}]}`,
 		"not asked":   `{"done":true,"records":[{"Id":"001000000000001AAA","DW_Key__c":"b","Name":"n"}]}`,
 		"no object":   `{"done":true,"records":[1]}`,
-		"no JSON":     `<html>`,
+		"no JSON":     `hello`,
 	} {
 		o := newOrg(t)
 		o.json("GET "+v60+"/query", 200, body)

@@ -36,7 +36,7 @@ func (c *Client) Write(ctx context.Context, t reverse.Task, rows []reverse.Row) 
 	if err := c.call(ctx, r, nil, &items); err != nil {
 		return nil, err
 	}
-	return join(rows, items)
+	return join(t, rows, items)
 }
 
 // checkTask refuses what Salesforce cannot do: it updates and deletes by Id.
@@ -185,7 +185,8 @@ type item struct {
 }
 
 // join gives the items, which are in the order of the request, the keys of our rows.
-func join(rows []reverse.Row, items []item) ([]reverse.Result, error) {
+// Only those of an upsert say whether they were created.
+func join(t reverse.Task, rows []reverse.Row, items []item) ([]reverse.Result, error) {
 	if len(items) != len(rows) {
 		return nil, fault.New(fault.Corrupt, "%d results for %d rows: what was written is not known", len(items), len(rows))
 	}
@@ -194,7 +195,7 @@ func join(rows []reverse.Row, items []item) ([]reverse.Result, error) {
 		if it.Success == nil {
 			return nil, fault.New(fault.Corrupt, "a result does not say whether its row was written")
 		}
-		r := reverse.Result{Key: rows[i].Key, State: reverse.RowSent, ID: it.ID, Created: it.Created}
+		r := reverse.Result{Key: rows[i].Key, State: reverse.RowSent, ID: it.ID, Created: it.Created || t.Operation == reverse.Insert}
 		if !*it.Success {
 			r.State, r.Created = reverse.RowFailed, false
 			if all := problems(it.Errors); len(all) > 0 {

@@ -62,10 +62,11 @@ func TestWriteShapes(t *testing.T) {
 			o := newOrg(t)
 			method, _, _ := strings.Cut(tc.want, " ")
 			path := v60 + strings.Fields(tc.want)[1]
-			o.json(method+" "+path, 200, `[{"id":"`+id+`","success":true,"created":true,"errors":[]}]`)
+			created := map[reverse.Operation]string{reverse.Upsert: `"created":true,`}[tc.task.Operation]
+			o.json(method+" "+path, 200, `[{"id":"`+id+`","success":true,`+created+`"errors":[]}]`)
 			tc.task.Object = "Account"
 			got, err := o.client(t).Write(t.Context(), tc.task, []reverse.Row{{Key: tc.key, Values: row}})
-			if err != nil || len(got) != 1 || got[0] != (reverse.Result{Key: tc.key, State: reverse.RowSent, ID: id, Created: true}) {
+			if err != nil || len(got) != 1 || got[0] != (reverse.Result{Key: tc.key, State: reverse.RowSent, ID: id, Created: tc.task.Operation == reverse.Upsert || tc.task.Operation == reverse.Insert}) {
 				t.Fatalf("got %+v, %v", got, err)
 			}
 			if got := strings.Replace(o.calls()[0].String(), v60, "", 1); got != tc.want {

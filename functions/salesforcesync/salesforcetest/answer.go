@@ -26,6 +26,29 @@ func (e *rowError) text() string {
 
 func bad(code, message string, fields ...string) *rowError { return &rowError{code, message, fields} }
 
+// held keeps an answer until the lock is free: a client that does not read must not
+// stop the others.
+type held struct {
+	http.ResponseWriter
+	status int
+	body   []byte
+}
+
+func (h *held) WriteHeader(status int) { h.status = status }
+
+func (h *held) Write(p []byte) (int, error) {
+	h.body = append(h.body, p...)
+	return len(p), nil
+}
+
+// give sends what was kept.
+func (h *held) give() {
+	if h.status != 0 {
+		h.ResponseWriter.WriteHeader(h.status)
+	}
+	h.ResponseWriter.Write(h.body)
+}
+
 func send(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {

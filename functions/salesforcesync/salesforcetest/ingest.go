@@ -70,7 +70,7 @@ func (j *job) ended() bool {
 var delimiters = map[string]byte{"COMMA": ',', "TAB": '\t', "PIPE": '|', "SEMICOLON": ';', "CARET": '^', "BACKQUOTE": '`'}
 
 // ingest answers for jobs/ingest and what is below it.
-func (s *Server) ingest(w http.ResponseWriter, r request, rest string) {
+func (s *Server) ingest(w *held, r request, rest string) {
 	id, what, _ := strings.Cut(rest, "/")
 	if id == "" {
 		switch r.Method {

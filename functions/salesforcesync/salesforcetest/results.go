@@ -8,7 +8,7 @@ import (
 )
 
 // results sends one of a job's three files.
-func (s *Server) results(w http.ResponseWriter, r request, j *job, what string) {
+func (s *Server) results(w *held, r request, j *job, what string) {
 	states, ok := map[string][]byte{
 		"successfulResults": {created, updated}, "failedResults": {failed}, "unprocessedrecords": {unprocessed},
 	}[what]
@@ -27,7 +27,7 @@ func (s *Server) results(w http.ResponseWriter, r request, j *job, what string) 
 		return
 	}
 	w.Header().Set("Content-Type", "text/csv")
-	out := bufio.NewWriterSize(w, 64<<10)
+	out := bufio.NewWriterSize(w.ResponseWriter, 64<<10) // a job that has ended needs no lock
 	defer out.Flush() // a client that has gone is no mistake of the twin's
 	if what == "unprocessedrecords" && (j.fate.Garbled || j.broken != "") {
 		out.WriteString(j.garbled())
@@ -112,7 +112,11 @@ func (j *job) line(to []byte, x *lexer, i int) []byte {
 		}
 		to = append(quote(append(quote(to, id), x.comma), j.errs[i]), x.comma)
 	}
-	for k, cell := range x.cells {
+	for k := range j.head { // as many as the header has, whatever the row had
+		cell := ""
+		if k < len(x.cells) {
+			cell = x.cells[k]
+		}
 		if k > 0 {
 			to = append(to, x.comma)
 		}

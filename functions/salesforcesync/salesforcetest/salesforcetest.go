@@ -26,7 +26,10 @@
 // Inject them by method and path. What becomes of jobs is a [Fate]. It runs no
 // goroutine: a bulk job works while somebody asks how it is doing, or [Server.Settle].
 //
-// It knows no triggers, sharing, record types, currencies, Bulk API 1.0 nor SOAP.
+// It knows no triggers, sharing, record types, currencies, Bulk API 1.0 nor SOAP; no
+// calls for a single record, jobs made of one multipart request, hardDelete, nor the
+// limits of rows and batches of a day, which a Fate can play. Fields whose records
+// contend for locks are those that say so, and only with Options.Contention.
 package salesforcetest
 
 import (
@@ -217,9 +220,14 @@ func (s *Server) versions(w http.ResponseWriter) {
 
 // authorised counts a request and hands it to the part that answers it.
 func (s *Server) authorised(w http.ResponseWriter, r request) {
-	if !s.enter(w, r) {
-		return
+	h := &held{ResponseWriter: w}
+	defer h.give()
+	if s.enter(h, r) {
+		s.answer(h, r)
 	}
+}
+
+func (s *Server) answer(w *held, r request) {
 	first, rest, _ := strings.Cut(r.path, "/")
 	switch {
 	case first == "limits" && rest == "":

@@ -195,6 +195,8 @@ func (f *Field) literal(word string) (string, *rowError) {
 	switch {
 	case word == "":
 		return "", malformed("unexpected token: '<EOF>'")
+	case strings.Contains("(),=", word):
+		return "", malformed("unexpected token: '%s'", word)
 	case !quoted && strings.EqualFold(word, "null"):
 		return "", nil
 	case quoted != (f.isText() || f.Type == "reference" || f.Type == "id"):
@@ -356,14 +358,23 @@ func (q *selection) matches(n int, deleted bool) bool {
 			}
 			continue
 		}
-		want := f.fold(c.values[0])
-		by := f.compare(value, want)
-		ok := map[string]bool{"=": by == 0, "!=": by != 0, "<": by < 0, ">": by > 0, "<=": by <= 0, ">=": by >= 0}[c.op]
-		if !ok || (value == "" || want == "") && c.op != "=" && c.op != "!=" {
+		if !f.holds(c.op, value, f.fold(c.values[0])) {
 			return false
 		}
 	}
 	return true
+}
+
+// holds compares two folded values. Null is equal to null, and neither less nor more.
+func (f *Field) holds(op, value, want string) bool {
+	switch op {
+	case "=":
+		return value == want
+	case "!=":
+		return value != want
+	}
+	by := f.compare(value, want)
+	return value != "" && want != "" && (by < 0 && op[0] == '<' || by > 0 && op[0] == '>' || by == 0 && len(op) == 2)
 }
 
 func (f *Field) compare(a, b string) int {

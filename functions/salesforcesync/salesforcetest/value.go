@@ -70,6 +70,9 @@ func (f *Field) number(text string) (string, bool) {
 			return "", false
 		}
 	}
+	if plain, ok := plain(text, scale); ok {
+		return plain, true
+	}
 	if strings.Trim(text, "0123456789+-.eE") != "" || len(text) > 40 {
 		return "", false
 	}
@@ -81,6 +84,20 @@ func (f *Field) number(text string) (string, bool) {
 		return "", false
 	}
 	return trim(r.FloatString(scale)), true
+}
+
+// plain is the quick way for digits, and no more of them behind the point than fit.
+func plain(text string, scale int) (string, bool) {
+	whole, fraction, dotted := strings.Cut(text, ".")
+	if whole == "" || len(fraction) > scale || dotted && fraction == "" || len(whole) > 1 && whole[0] == '0' {
+		return "", false
+	}
+	for i := range len(text) {
+		if c := text[i]; (c < '0' || c > '9') && (i != len(whole) || !dotted) {
+			return "", false
+		}
+	}
+	return trim(text), true
 }
 
 // trim takes the zeros off the end of a fraction.

@@ -137,7 +137,7 @@ func (c *Cloud) defaults(o *Options) {
 
 // open opens what the engines stand on, in the order in which it may fail.
 func (c *Cloud) open(ctx context.Context, o Options) (err error) {
-	if err := c.places.make(); err != nil {
+	if err := c.places.Make(); err != nil {
 		return err
 	}
 	if c.warehouse, err = OpenWarehouse(ctx, c.places); err != nil {

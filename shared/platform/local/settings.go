@@ -128,8 +128,8 @@ func unknown(key, value, offered string) error {
 	return fault.New(fault.Invalid, "%s is %s, but this build offers only %s", key, value, offered)
 }
 
-// make creates the folders.
-func (p Places) make() error {
+// Make creates the folders.
+func (p Places) Make() error {
 	dirs := []string{p.Home, p.Scratch}
 	if p.stage.Bucket == "" {
 		dirs = append(dirs, p.Stage)

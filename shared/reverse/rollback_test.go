@@ -1,0 +1,145 @@
+package reverse_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/millrace-data/millrace/shared/fault"
+	"github.com/millrace-data/millrace/shared/reverse"
+	"github.com/millrace-data/millrace/shared/reverse/reversetest"
+)
+
+// undone plans, approves and applies the rollback of a plan.
+func (w *world) undone(id string) *reverse.Plan {
+	w.Helper()
+	w.mem.Forget()
+	p, err := w.Rollback(w.Context(), id)
+	if err != nil || p.State != reverse.PlanReady || p.Undoes != id {
+		w.Fatalf("roll back %s: %+v, %v", id, p, err)
+	}
+	if p, err = w.Approve(w.Context(), p.ID, "ben@example.com", p.Hash); err != nil {
+		w.Fatal(err)
+	}
+	return w.done(p.ID)
+}
+
+// values are the records' fields by their key, without those that have none.
+func (w *world) values() map[string]reversetest.Fields {
+	return w.mem.Records("Account", "DW_Key__c")
+}
+
+func TestRollback(t *testing.T) {
+	everyWay(t, func(t *testing.T, w *world) {
+		for i := range 5 {
+			w.mem.Add("Account", reversetest.Fields{"DW_Key__c": fmt.Sprintf("k%02d", i), "Score__c": "99.50", "Name": "n"})
+		}
+		before := w.values()
+		p := w.done(w.approved(job(lines(0, 10))).ID)
+		w.mem.Edit("Account", "DW_Key__c", "k01", reversetest.Fields{"Score__c": "5", "Name": "other"}) // one of two fields
+		w.mem.Edit("Account", "DW_Key__c", "k02", reversetest.Fields{"Score__c": "5", "Tier__c": "C"})
+		w.mem.Edit("Account", "DW_Key__c", "k06", reversetest.Fields{"Tier__c": "B"}) // created by us, and somebody's since
+		w.mem.Remove("Account", "DW_Key__c", "k07")
+		got := w.undone(p.ID)
+		if got.Updates != 4 || got.Deletes != 3 || got.Kept != 3 || got.Sent != 7 || got.Operation != reverse.Upsert {
+			t.Errorf("got %+v", got)
+		}
+		want := before
+		for _, key := range []string{"k00", "k03", "k04"} {
+			want[key]["Score__c"] = "99.5"
+		}
+		want["k01"] = reversetest.Fields{"DW_Key__c": "k01", "Score__c": "5", "Name": "other"}
+		want["k02"] = reversetest.Fields{"DW_Key__c": "k02", "Score__c": "5", "Tier__c": "C", "Name": "n"}
+		want["k06"] = reversetest.Fields{"DW_Key__c": "k06", "Score__c": "6", "Tier__c": "B"}
+		w.want("records", w.values(), want)
+		if next := w.plan(job(lines(0, 10)), reverse.PlanOptions{}); next.Writes() != 0 {
+			t.Errorf("the value that was rolled back comes again: %v", w.said(next))
+		}
+	})
+}
+
+func TestRollbackOfRollback(t *testing.T) {
+	w := newWorld(t, embedded(t))
+	w.mem.Add("Account", reversetest.Fields{"DW_Key__c": "k00", "Score__c": "99", "Tier__c": "B"})
+	p := w.done(w.approved(job(lines(0, 3))).ID)
+	after := w.values()
+	r := w.undone(p.ID)
+	if len(w.values()) != 1 {
+		t.Fatalf("rolled back to %v", w.values())
+	}
+	rr := w.undone(r.ID)
+	if rr.Creates != 2 || rr.Updates != 1 {
+		t.Errorf("got %+v", rr)
+	}
+	w.want("records", w.values(), after)
+	w.undone(rr.ID)
+	if len(w.values()) != 1 {
+		t.Errorf("rolled back to %v", w.values())
+	}
+}
+
+func TestRollbackOfDelete(t *testing.T) {
+	everyWay(t, func(t *testing.T, w *world) {
+		for i := range 3 {
+			w.mem.Add("Account", reversetest.Fields{"DW_Key__c": fmt.Sprintf("k%02d", i), "Score__c": "4", "Name": "is not of the job"})
+		}
+		j := job(lines(0, 3))
+		j.Operation = reverse.Delete
+		p := w.done(w.approved(j).ID)
+		w.mem.Add("Account", reversetest.Fields{"DW_Key__c": "k02", "Score__c": "8"})
+		got := w.undone(p.ID)
+		if got.Creates != 2 || got.Kept != 1 {
+			t.Errorf("got %+v", got)
+		}
+		w.want("records", w.values(), map[string]reversetest.Fields{"k00": {"DW_Key__c": "k00", "Score__c": "4"}, "k01": {"DW_Key__c": "k01", "Score__c": "4"}, "k02": {"DW_Key__c": "k02", "Score__c": "8"}})
+	})
+}
+
+func TestRollbackOfWhatFailed(t *testing.T) {
+	w := newWorld(t, embedded(t))
+	p := w.approved(job(lines(0, 3)))
+	if _, err := w.Rollback(t.Context(), p.ID); !errors.Is(err, fault.Refused) {
+		t.Errorf("rolled back what was not applied: %v", err)
+	}
+	if _, err := w.Rollback(t.Context(), "none"); !errors.Is(err, fault.NotFound) {
+		t.Errorf("rolled back what is not there: %v", err)
+	}
+	w.mem.Fail = reversetest.Failing(map[string]string{"k01": "NO"}, 0)
+	w.done(p.ID)
+	w.mem.Fail = nil
+	w.mem.Add("Account", reversetest.Fields{"DW_Key__c": "k01", "Score__c": "1", "Tier__c": "A"}) // by somebody else
+	if got := w.undone(p.ID); got.Deletes != 2 || got.Writes() != 2 || w.values()["k01"] == nil {
+		t.Errorf("got %+v, left %v", got, w.values())
+	}
+	empty, err := w.Rollback(t.Context(), p.ID)
+	if err != nil || empty.Writes() != 0 || empty.Kept != 2 {
+		t.Errorf("rolled back twice: %+v, %v", empty, err)
+	}
+}
+
+func TestRollbackOutOfDate(t *testing.T) {
+	w := newWorld(t, embedded(t))
+	for i := range 3 {
+		w.mem.Add("Account", reversetest.Fields{"DW_Key__c": fmt.Sprintf("k%02d", i), "Score__c": "4"})
+	}
+	p := w.done(w.approved(job(lines(0, 3))).ID)
+	r, err := w.Rollback(t.Context(), p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if same, err := w.Rollback(t.Context(), p.ID); err != nil || same.ID != r.ID {
+		t.Errorf("another plan for the same: %v, %v", same, err)
+	}
+	if _, err := w.Approve(t.Context(), r.ID, "ben", ""); err != nil {
+		t.Fatal(err)
+	}
+	w.mem.Edit("Account", "DW_Key__c", "k01", reversetest.Fields{"Score__c": "7", "Tier__c": "C"})
+	old, err := w.Apply(t.Context(), r.ID)
+	if !errors.Is(err, fault.Refused) || old.State != reverse.PlanStale || w.values()["k00"]["Score__c"] != "0" {
+		t.Fatalf("got %+v, %v", old, err)
+	}
+	next, err := w.Get(t.Context(), old.Next)
+	if err != nil || next.Undoes != p.ID || next.Updates != 2 || next.Kept != 1 || next.State != reverse.PlanReady {
+		t.Errorf("next is %+v, %v", next, err)
+	}
+}
