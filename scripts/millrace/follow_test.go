@@ -10,6 +10,7 @@ import (
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/follow"
 	"github.com/millrace-data/millrace/shared/platform/local"
+	"github.com/millrace-data/millrace/shared/record"
 )
 
 // courier is a sync that needs CRM_URL; mood says how it ends: block or fail.
@@ -111,5 +112,20 @@ func TestFollowerLacks(t *testing.T) {
 	d.vars["CRM_KEY"] = "k"
 	if out, _, code := d.do(t, "doctor"); code != exitOK || !strings.Contains(out, "function crm") {
 		t.Errorf("got %d %s", code, out)
+	}
+}
+
+// A table that a follower fills has its place in status; a sync has none.
+func TestStatusOfFollower(t *testing.T) {
+	d := newDesk(t, "")
+	model := courier{}.function()
+	model.Name, model.Tables = "model", []record.Table{{Schema: "analytics", Name: "sums"}}
+	d.ff = []*follow.Function{model, courier{}.function()}
+	out, errs, code := d.do(t, "status")
+	if code != exitOK || !strings.Contains(out, "model: never ran; start it with: millrace run model") || strings.Contains(out, "crm") {
+		t.Errorf("got %d %s%s", code, out, errs)
+	}
+	if out, errs, code := d.do(t, "status", "model", "--json"); code != exitOK || !strings.Contains(out, `"table": "sums"`) || strings.Contains(out, "sales") {
+		t.Errorf("got %d %s%s", code, out, errs)
 	}
 }
