@@ -26,5 +26,5 @@ bench: build ## measure against the floors (plain downloads and one INSERT … S
 	go run ./scripts/bench
 	go test -run=^$$ -bench=FirstAnswer ./scripts/package
 
-package: ## stage the upload of a function: FN=clari (or all) CLOUD=gcp|aws [ARCH=arm64|amd64]
-	go run ./scripts/package -fn "$(FN)" -cloud "$(CLOUD)" -arch "$(or $(ARCH),arm64)"
+package: ## stage the upload of a function: FN=clari (or all) CLOUD=gcp|aws [ARCH=arm64|amd64] [SYNCS=folder of job files]
+	go run ./scripts/package -fn "$(FN)" -cloud "$(CLOUD)" -arch "$(or $(ARCH),arm64)" -syncs "$(SYNCS)"

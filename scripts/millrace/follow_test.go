@@ -10,12 +10,13 @@ import (
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/follow"
 	"github.com/millrace-data/millrace/shared/platform/local"
+	"github.com/millrace-data/millrace/shared/record"
 )
 
-// crm is a sync that needs CRM_URL; mood says how it ends: block or fail.
-type crm struct{ mood string }
+// courier is a sync that needs CRM_URL; mood says how it ends: block or fail.
+type courier struct{ mood string }
 
-func (c crm) function() *follow.Function {
+func (c courier) function() *follow.Function {
 	return &follow.Function{Name: "crm", Doc: "Writes.", Open: func(cfg env.Lookup, _ follow.Invocation) (follow.Follower, error) {
 		var v struct {
 			URL string `envconfig:"URL" required:"true" doc:"where it is"`
@@ -25,9 +26,9 @@ func (c crm) function() *follow.Function {
 	}}
 }
 
-func (crm) Follows() []string { return []string{"shop.sales"} }
+func (courier) Follows() []string { return []string{"shop.sales"} }
 
-func (c crm) Handle(_ context.Context, s follow.Start) ([]follow.Outcome, error) {
+func (c courier) Handle(_ context.Context, s follow.Start) ([]follow.Outcome, error) {
 	o := follow.Outcome{Name: "daily", State: "applied", Rows: 4}
 	switch c.mood {
 	case "block":
@@ -46,7 +47,7 @@ func TestRunStartsFollower(t *testing.T) {
 	for mood, want := range map[string]string{"": "then crm: ok\n  daily applied, 4 rows", "block": "then crm: refused\n  daily blocked, 0 rows: score zeroed: 9, allowed 1",
 		"fail": "then crm: failed\n  failed, 0 rows: the key is refused", "absent": ""} {
 		d := newDesk(t, "")
-		d.ff = []*follow.Function{crm{mood}.function()}
+		d.ff = []*follow.Function{courier{mood}.function()}
 		if mood != "absent" {
 			d.vars["CRM_URL"], d.vars["CRM_KEY"] = "x", "k"
 		}
@@ -75,7 +76,7 @@ func TestRunFollowerByHand(t *testing.T) {
 		{"", []string{"resync", "crm", "--table", "x"}, exitUsage, "use millrace run crm"},
 		{"", []string{"run", "crn"}, exitUsage, "no function"},
 	} {
-		d.ff = []*follow.Function{crm{tc.mood}.function()}
+		d.ff = []*follow.Function{courier{tc.mood}.function()}
 		out, errs, code := d.do(t, tc.args...)
 		if code != tc.code || !strings.Contains(out+errs, tc.want) {
 			t.Errorf("%v: got %d %s%s, want %d %s", tc.args, code, out, errs, tc.code, tc.want)
@@ -85,7 +86,7 @@ func TestRunFollowerByHand(t *testing.T) {
 		}
 	}
 	d.in = `{"function":"crm"}`
-	d.ff = []*follow.Function{crm{}.function()}
+	d.ff = []*follow.Function{courier{}.function()}
 	if out, errs, code := d.do(t, "invoke", "crm", "--event", "-"); code != exitOK || !strings.Contains(out, "daily applied") {
 		t.Errorf("a tick: got %d %s%s", code, out, errs)
 	}
@@ -95,7 +96,7 @@ func TestRunFollowerByHand(t *testing.T) {
 // began to configure it.
 func TestFollowerLacks(t *testing.T) {
 	d := newDesk(t, "")
-	d.ff = []*follow.Function{crm{}.function()}
+	d.ff = []*follow.Function{courier{}.function()}
 	for _, args := range [][]string{{"run", "crm"}, {"invoke", "crm", "--event", "-"}} {
 		if _, errs, code := d.do(t, args...); code != exitUsage || !strings.Contains(errs, "CRM_URL") || !strings.Contains(errs, "CRM_KEY") {
 			t.Errorf("%v: got %d %s", args, code, errs)
@@ -111,5 +112,20 @@ func TestFollowerLacks(t *testing.T) {
 	d.vars["CRM_KEY"] = "k"
 	if out, _, code := d.do(t, "doctor"); code != exitOK || !strings.Contains(out, "function crm") {
 		t.Errorf("got %d %s", code, out)
+	}
+}
+
+// A table that a follower fills has its place in status; a sync has none.
+func TestStatusOfFollower(t *testing.T) {
+	d := newDesk(t, "")
+	model := courier{}.function()
+	model.Name, model.Tables = "model", []record.Table{{Schema: "analytics", Name: "sums"}}
+	d.ff = []*follow.Function{model, courier{}.function()}
+	out, errs, code := d.do(t, "status")
+	if code != exitOK || !strings.Contains(out, "model: never ran; start it with: millrace run model") || strings.Contains(out, "crm") {
+		t.Errorf("got %d %s%s", code, out, errs)
+	}
+	if out, errs, code := d.do(t, "status", "model", "--json"); code != exitOK || !strings.Contains(out, `"table": "sums"`) || strings.Contains(out, "sales") {
+		t.Errorf("got %d %s%s", code, out, errs)
 	}
 }

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace-data/millrace/shared/extract"
 	"github.com/millrace-data/millrace/shared/platform/local"
 	"github.com/millrace-data/millrace/shared/warehouse"
 )
@@ -44,7 +46,7 @@ func (a *app) warehouse(ctx context.Context) (*warehouse.Warehouse, local.Places
 
 func (a *app) status(ctx context.Context, args []string, now time.Time) error {
 	if len(args) == 1 {
-		if _, err := a.function(args[0]); err != nil {
+		if err := a.known(args[0]); err != nil {
 			return err
 		}
 	}
@@ -54,7 +56,7 @@ func (a *app) status(ctx context.Context, args []string, now time.Time) error {
 	}
 	defer w.Close()
 	s := statusReport{Warehouse: p.Warehouse, At: now, Functions: []functionStatus{}}
-	for _, f := range a.functions {
+	for _, f := range a.filling() {
 		if len(args) == 1 && args[0] != f.Name {
 			continue
 		}
@@ -68,6 +70,21 @@ func (a *app) status(ctx context.Context, args []string, now time.Time) error {
 		return a.print(s)
 	}
 	return a.showStatus(s)
+}
+
+// filling are the functions that fill tables, those that follow others too.
+func (a *app) filling() []*extract.Function {
+	out := slices.Clone(a.functions)
+	for _, f := range a.followers {
+		as := &extract.Function{Name: f.Name}
+		for _, t := range f.Tables {
+			as.Tables = append(as.Tables, extract.Table{Table: t})
+		}
+		if len(as.Tables) > 0 {
+			out = append(out, as)
+		}
+	}
+	return out
 }
 
 func (a *app) showStatus(s statusReport) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -14,16 +15,33 @@ func TestEveryFunction(t *testing.T) {
 	w := newWorld(t)
 	// A tick for somebody else: a function that is what it says refuses it, by name.
 	const foreign = `{"function":"nobody"}`
+	syncs := jobsFolderOf(t)
 	for _, name := range names() {
+		times := 1
+		if name == withJobs {
+			times = 2
+		}
 		t.Run("gcp/"+name, func(t *testing.T) {
-			url := serveGCP(t, buildGCP(t, packaged(t, order{fn: name, cloud: "gcp", arch: "arm64"}, 1)), name, w)
+			dir := packaged(t, order{fn: name, cloud: "gcp", arch: "arm64", syncs: syncs}, times)
+			onlyJobs(t, dir, name)
+			url := serveGCP(t, buildGCP(t, dir), name, w)
 			answers(t, name, post(t, url, `{"message":{"data":"eyJmdW5jdGlvbiI6Im5vYm9keSJ9","messageId":"1"},"subscription":"projects/p/subscriptions/s"}`,
 				"Content-Type", "application/json"))
 		})
 		t.Run("aws/"+name, func(t *testing.T) {
-			dir := packaged(t, order{fn: name, cloud: "aws", arch: runtime.GOARCH}, 1)
+			dir := packaged(t, order{fn: name, cloud: "aws", arch: runtime.GOARCH, syncs: syncs}, times)
+			onlyJobs(t, dir, name)
 			answers(t, name, startAWS(t, dir, name, w).invoke(t, []byte(foreign)))
 		})
+	}
+}
+
+// onlyJobs checks that job files are in the package of the function that has them.
+func onlyJobs(t *testing.T, dir, name string) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, jobsFolder, "*"))
+	if want := map[string]int{withJobs: 2}[name]; err != nil || len(found) != want {
+		t.Errorf("%s is packaged with %q, %v; want %d", name, found, err, want)
 	}
 }
 

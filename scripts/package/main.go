@@ -3,10 +3,12 @@
 //	go run ./scripts/package -fn clari -cloud gcp            # bin/package/gcp/clari.zip
 //	go run ./scripts/package -fn clari -cloud aws -arch amd64 # bin/package/aws/clari-amd64.zip
 //	go run ./scripts/package -fn all -cloud aws
+//	go run ./scripts/package -fn salesforcesync -cloud gcp -syncs ../acme-syncs
 //
 // For Google it is sources: one package in the root that registers the function,
 // what that package needs of ours, and everything else vendored, so that Google's
 // builder downloads nothing. For AWS it is one static executable, bootstrap.
+// The job files of salesforcesync lie beside it, in syncs.
 //
 // The same sources and the same Go give the same bytes, so a deployment changes
 // only what changed. The command writes no configuration and uploads nothing;
@@ -39,6 +41,7 @@ type order struct {
 	fn    string
 	cloud string // gcp or aws
 	arch  string // of aws: arm64 or amd64
+	syncs string // of salesforcesync: folder of its job files; "" = none
 	out   string // folder that the zip goes to
 }
 
@@ -47,6 +50,7 @@ func main() {
 	flag.StringVar(&o.fn, "fn", "", "function, or all")
 	flag.StringVar(&o.cloud, "cloud", "", "gcp or aws")
 	flag.StringVar(&o.arch, "arch", "arm64", "of aws: arm64 or amd64")
+	flag.StringVar(&o.syncs, "syncs", "", "of salesforcesync: folder of its job files")
 	flag.StringVar(&o.out, "out", "", "folder of the zip; empty = bin/package/CLOUD")
 	flag.Parse()
 	if err := run(context.Background(), o, os.Stdout); err != nil {
@@ -68,6 +72,9 @@ func (u usage) Error() string { return string(u) }
 func names() []string {
 	all := []string{load.Name}
 	for _, f := range functions.All {
+		all = append(all, f.Name)
+	}
+	for _, f := range functions.Followers {
 		all = append(all, f.Name)
 	}
 	slices.Sort(all)
@@ -126,6 +133,11 @@ func (o order) one(ctx context.Context, w io.Writer) error {
 	}
 	if err := stage(ctx, tmp); err != nil {
 		return err
+	}
+	if o.fn == withJobs {
+		if err := o.jobs(tmp); err != nil {
+			return err
+		}
 	}
 	return seal(tmp, path, sizeMax, w)
 }

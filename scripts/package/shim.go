@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"go/format"
 	"text/template"
 )
@@ -11,7 +12,7 @@ var (
 	// Google's builder takes the root package for the function. It counts the
 	// registration only where that package itself imports functions, and starts it
 	// with funcframework, which therefore has to be vendored.
-	gcpShim = template.Must(template.New("gcp").Parse(`// Package function registers {{.}} with Google's functions framework, under that
+	gcpShim = template.Must(template.New("gcp").Parse(`// Package function registers {{.Name}} with Google's functions framework, under that
 // name, which is the deployment's entry point. scripts/package writes it.
 package function
 
@@ -23,10 +24,10 @@ import (
 	"` + module + `/shared/platform/gcp"
 )
 
-func init() { gcp.Register("{{.}}", platform.Options{}) }
+func init() { gcp.Register("{{.Name}}", platform.Options{ {{- .Options -}} }) }
 `))
 
-	awsShim = template.Must(template.New("aws").Parse(`// Command bootstrap is {{.}} on AWS Lambda. scripts/package writes it.
+	awsShim = template.Must(template.New("aws").Parse(`// Command bootstrap is {{.Name}} on AWS Lambda. scripts/package writes it.
 package main
 
 import (
@@ -34,14 +35,18 @@ import (
 	"` + module + `/shared/platform/aws"
 )
 
-func main() { aws.Start("{{.}}", platform.Options{}) }
+func main() { aws.Start("{{.Name}}", platform.Options{ {{- .Options -}} }) }
 `))
 )
 
 // shim is the source of a function's shim.
 func (o order) shim(t *template.Template) ([]byte, error) {
+	fill := struct{ Name, Options string }{Name: o.fn}
+	if o.fn == withJobs {
+		fill.Options = fmt.Sprintf("Environ: platform.Beside(%q, %q)", jobsVariable, jobsFolder)
+	}
 	var b bytes.Buffer
-	if err := t.Execute(&b, o.fn); err != nil {
+	if err := t.Execute(&b, fill); err != nil {
 		return nil, err
 	}
 	return format.Source(b.Bytes())

@@ -49,6 +49,7 @@ func newWorld(t testing.TB) *world {
 	w.environ = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir(), "HOME=" + t.TempDir(),
 		"MILLRACE_WAREHOUSE=snowflake:" + sf.DSN(), "MILLRACE_STAGE=file://" + w.stage, "MILLRACE_CHAIN=pubsub:p",
 		"PUBSUB_EMULATOR_HOST=" + w.topics.Addr,
+		"SALESFORCE_LOGIN_URL=http://127.0.0.1:1", "SALESFORCE_CLIENT_ID=app", "SALESFORCE_CLIENT_SECRET=secret",
 		"THOUGHT_INDUSTRIES_BASE_URL=" + vendor.URL, "THOUGHT_INDUSTRIES_API_KEY=" + twin.DefaultKey}
 	return w
 }
@@ -130,7 +131,7 @@ func packaged(t testing.TB, o order, times int) (dir string) {
 func start(t testing.TB, path string, environ ...string) {
 	t.Helper()
 	cmd := exec.Command(path)
-	cmd.Env = environ
+	cmd.Env, cmd.Dir = environ, filepath.Dir(path)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
@@ -159,6 +160,9 @@ func buildGCP(t testing.TB, dir string) (program string) {
 		t.Fatal(err)
 	}
 	program = filepath.Join(t.TempDir(), "main")
+	if err := os.Symlink(dir, filepath.Join(filepath.Dir(program), "serverless_function_source_code")); err != nil { // where the builder leaves the sources
+		t.Fatal(err)
+	}
 	// GOPROXY=off: everything that the build needs is in the package. Paths are
 	// trimmed so that the build cache serves the next run.
 	if _, err := tool(t.Context(), dir, []string{"CGO_ENABLED=0", "GOPROXY=off", "GOFLAGS=-mod=vendor"}, "build", "-trimpath", "-o", program, main); err != nil {

@@ -100,7 +100,11 @@ func stateOf(err error) string {
 // account writes a row of millrace.runs, and a line of the log. A start that found
 // nothing to do leaves neither: there is one for every slice that is loaded.
 func (s *Starter) account(ctx context.Context, o follow.Outcome, began time.Time) {
-	run := warehouse.Run{ID: began.UTC().Format("20060102T150405.000000Z"), Function: s.Function, Step: "follow", Table: o.Name,
+	name := o.Name
+	if _, table, ok := strings.Cut(name, "."); ok { // the ledger's names are without schema
+		name = table
+	}
+	run := warehouse.Run{ID: began.UTC().Format("20060102T150405.000000Z"), Function: s.Function, Step: "follow", Table: name,
 		Outcome: o.State, Rows: o.Rows, QuotaLeft: -1, StartedAt: began, TookMS: time.Since(began).Milliseconds()}
 	args := []any{"function", s.Function, "name", o.Name, "state", o.State, "rows", o.Rows, "took_ms", run.TookMS}
 	level := slog.LevelInfo

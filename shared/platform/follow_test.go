@@ -54,7 +54,7 @@ func TestLoadedStartsFollower(t *testing.T) {
 	if diff := cmp.Diff([]follow.Start{{Table: "items.items"}, {Table: "items.items"}}, w.Starts()); diff != "" {
 		t.Errorf("starts (-want +got)\n%s", diff)
 	}
-	if n := w.Count(t, `SELECT count(*) FROM millrace.runs WHERE function = 'scores' AND step = 'follow' AND outcome = 'loaded' AND rows = 2 AND table_name = 'analytics.scores'`); n != 2 {
+	if n := w.Count(t, `SELECT count(*) FROM millrace.runs WHERE function = 'scores' AND step = 'follow' AND outcome = 'loaded' AND rows = 2 AND table_name = 'scores'`); n != 2 {
 		t.Errorf("%d runs", n)
 	}
 }
