@@ -27,7 +27,7 @@ type twins struct {
 	vendors []*demoVendor
 	servers []*http.Server
 	env     []string // what the functions need to reach them
-	crm     *crm
+	crm     *destination
 }
 
 // demoVendor is a twin and its books.

@@ -32,7 +32,7 @@ func (a *app) syncCommand() *cobra.Command {
 The plans are in millrace.sync_plans and millrace.sync_rows, the jobs at Salesforce in
 millrace.sync_jobs, the rows that failed in millrace.rejects.`}
 	c.AddCommand(a.syncPlanCommand(), a.syncApproveCommand(), a.syncApplyCommand(), a.syncRollbackCommand(), a.syncHistoryCommand(),
-		a.syncShowCommand())
+		a.syncShowCommand(), a.syncLintCommand(), a.syncSchemaCommand())
 	return c
 }
 

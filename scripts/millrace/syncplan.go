@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -159,6 +161,45 @@ func shown(v *string) string {
 	return short(*v, 60)
 }
 
+// showChanges prints what a person reads before approving: what happens to each
+// field, with a sample, and the largest changes.
 func (a *app) showChanges(ctx context.Context, s *syncing, p *reverse.Plan) error {
-	return nil
+	v, err := s.View(ctx, p.ID)
+	if err != nil || len(v.Fields) == 0 {
+		return err
+	}
+	a.say("")
+	g := newGrid("FIELD", "CHANGED#", "BLANKED#", "ZEROED#", "BEFORE", "AFTER", "FOR EXAMPLE")
+	for _, f := range v.Fields {
+		g.row(f.Field, figure(f.Changed), figure(f.Blanked), figure(f.Zeroed), ranged(f.Before), ranged(f.After), sampled(f.Sample))
+	}
+	if err := g.write(a.out); err != nil {
+		return err
+	}
+	if len(v.Largest) == 0 {
+		return nil
+	}
+	a.say("\nthe largest changes")
+	g = newGrid("KEY", "FIELD", "BEFORE#", "", "AFTER#")
+	for _, x := range v.Largest {
+		g.row(short(x.Key, 40), x.Field, shown(x.Before), "→", shown(x.After))
+	}
+	return g.write(a.out)
+}
+
+// ranged is the least and the greatest of a field's values.
+func ranged(s *reverse.Span) string {
+	if s == nil {
+		return ""
+	}
+	return s.Min + " … " + s.Max
+}
+
+// sampled is two rows of a field's sample.
+func sampled(rows []reverse.Example) string {
+	var out []string
+	for _, x := range rows[:min(len(rows), 2)] {
+		out = append(out, fmt.Sprintf("%s: %s → %s", short(x.Key, 20), shown(x.Before), shown(x.After)))
+	}
+	return strings.Join(out, ", ")
 }

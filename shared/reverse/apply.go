@@ -53,7 +53,10 @@ func (e *Engine) Apply(ctx context.Context, id string) (*Plan, error) {
 
 // apply does what is left of the plan and says how it stands.
 func (a *applier) apply(ctx context.Context) error {
-	err := a.work(ctx)
+	err := a.begun(ctx)
+	if err == nil {
+		err = a.work(ctx)
+	}
 	var old *outdated
 	switch {
 	case err == nil, errors.Is(err, fault.Stale):
@@ -100,13 +103,20 @@ func (a *applier) work(ctx context.Context) (err error) {
 	return a.close(ctx)
 }
 
-// begin makes sure that the plan may be written as it is stored.
-func (a *applier) begin(ctx context.Context) (err error) {
+// begun finds out whether some of the plan may be written. Until that is known, it
+// may be.
+func (a *applier) begun(ctx context.Context) error {
 	var parts int64
+	a.resumed = true
 	if err := a.e.Warehouse.DB().QueryRowContext(ctx, `SELECT count(*) FROM `+jobsTable+` WHERE "plan" = ?`, a.p.ID).Scan(null[int64]{&parts}); err != nil {
 		return a.e.Warehouse.Explain(err, "parts of plan %s", a.p.ID)
 	}
 	a.resumed = parts > 0
+	return nil
+}
+
+// begin makes sure that the plan may be written as it is stored.
+func (a *applier) begin(ctx context.Context) (err error) {
 	hash, err := a.e.hashOf(ctx, a.p)
 	switch {
 	case err != nil:
@@ -120,6 +130,11 @@ func (a *applier) begin(ctx context.Context) (err error) {
 		return fmt.Errorf("plan %s: describe %s: %w", a.p.ID, a.p.Object, err)
 	}
 	a.key, _ = a.object.called(a.p.Job.ExternalID)
+	if !a.resumed {
+		if err := a.room(ctx); err != nil {
+			return err
+		}
+	}
 	return a.compare(ctx)
 }
 
@@ -196,9 +211,9 @@ func (a *applier) room(ctx context.Context) error {
 	if !a.stopAt.IsZero() && time.Now().After(a.stopAt) {
 		return fault.New(fault.Transient, "plan %s of sync %s is not at its end and its time is: apply it again, and it goes on where it stopped", a.p.ID, a.p.Sync)
 	}
-	b, reserve := a.d.Budget(), int64(cmp.Or(a.p.Job.Reserve, 20))
-	if b.Max > 0 && b.Used > b.Max*(100-reserve)/100 {
-		return fault.New(fault.Limited, "plan %s of sync %s: %d of %d requests of the period are used, and %d percent are left to people", a.p.ID, a.p.Sync, b.Used, b.Max, reserve)
+	b, kept := a.d.Budget(), int64(cmp.Or(a.p.Job.Reserve, reserve))
+	if b.Max > 0 && b.Used > b.Max*(100-kept)/100 {
+		return fault.New(fault.Limited, "plan %s of sync %s: %d of %d requests of the period are used, and %d percent are left to people", a.p.ID, a.p.Sync, b.Used, b.Max, kept)
 	}
 	return nil
 }
@@ -235,11 +250,10 @@ func (a *applier) wait(ctx context.Context, d time.Duration) error {
 func (a *applier) pause(ctx context.Context, why error) error {
 	until, ok := fault.Until(why)
 	if !ok {
-		until = a.e.now().Add(time.Hour) // nobody says when requests of a day come back
+		until = a.e.now().Add(recharge) // nobody says when requests of a day come back
 		why = fault.LimitedUntil(until, "%w", why)
 	}
-	state := PlanPaused
-	if err := a.leave(ctx, state, until, why); err != nil {
+	if err := a.leave(ctx, PlanPaused, until, why); err != nil {
 		return errors.Join(why, err)
 	}
 	return why

@@ -18,29 +18,44 @@ const idField = "Id"
 //
 // What a record needs to be created is an error of an insert only. An upsert may
 // find every record there; see [Job.Missing].
-func (j Job) Check(o *Object) []error {
-	var out []error
-	wrong := func(format string, args ...any) {
-		out = append(out, fault.New(fault.Invalid, "sync %s: %s", j.Name, fmt.Sprintf(format, args...)))
+func (j Job) Check(o *Object) (out []error) {
+	for _, p := range j.check(o) {
+		out = append(out, fault.New(fault.Invalid, "sync %s: %s", j.Name, p.Message))
 	}
+	return out
+}
+
+// fitter notes what does not fit an object, at the key of the job that says it.
+type fitter struct {
+	job      Job
+	object   *Object
+	problems []problem
+}
+
+func (f *fitter) wrong(key, format string, args ...any) {
+	f.problems = append(f.problems, problem{Key: key, Rule: ruleObject, Message: fmt.Sprintf(format, args...)})
+}
+
+func (j Job) check(o *Object) []problem {
+	f := &fitter{job: j, object: o}
 	if !o.Readable {
-		wrong("object %s cannot be read by the running user, so nothing can be compared before it is written: give the user Read on it", o.Name)
+		f.wrong("object", "object %s cannot be read by the running user, so nothing can be compared before it is written: give the user Read on it", o.Name)
 	}
 	for _, need := range needs[j.Operation] {
 		if !need.allowed(o) {
-			wrong("%s is not possible: the running user cannot %s records of %s", j.Operation, need.what, o.Name)
+			f.wrong("operation", "%s is not possible: the running user cannot %s records of %s", j.Operation, need.what, o.Name)
 		}
 	}
-	j.checkID(o, wrong)
+	f.externalID()
 	for _, column := range slices.Sorted(maps.Keys(j.Fields)) {
 		if j.Operation != Delete {
-			j.checkField(o, column, wrong)
+			f.field(column)
 		}
 	}
 	if missing := j.Missing(o); j.Operation == Insert && len(missing) > 0 {
-		wrong("a record of %s cannot be created without %s, which the job does not send", o.Name, strings.Join(missing, ", "))
+		f.wrong("fields", "a record of %s cannot be created without %s, which the job does not send", o.Name, strings.Join(missing, ", "))
 	}
-	return out
+	return f.problems
 }
 
 type need struct {
@@ -71,36 +86,38 @@ func (o *Object) find(name string) (Field, string) {
 	return Field{}, reason
 }
 
-func (j Job) checkID(o *Object, wrong func(string, ...any)) {
+func (f *fitter) externalID() {
+	j, o := f.job, f.object
 	if strings.EqualFold(j.ExternalID, idField) {
 		if j.ExternalID != idField {
-			wrong("external_id %s: write Id", j.ExternalID)
+			f.wrong("external_id", "external_id %s: write Id", j.ExternalID)
 		}
 		return
 	}
-	f, reason := o.find(j.ExternalID)
+	id, reason := o.find(j.ExternalID)
 	switch {
 	case reason != "":
-		wrong("external_id %s of %s: %s", j.ExternalID, o.Name, reason)
-	case !f.Key || !f.Unique:
-		wrong("external_id %s of %s must be marked External ID and Unique: otherwise two records may answer to one key", f.Name, o.Name)
-	case (j.Operation == Insert || j.Operation == Upsert) && !f.Creatable:
-		wrong("external_id %s of %s cannot be written by the running user, so no record could be created with it", f.Name, o.Name)
+		f.wrong("external_id", "external_id %s of %s: %s", j.ExternalID, o.Name, reason)
+	case !id.Key || !id.Unique:
+		f.wrong("external_id", "external_id %s of %s must be marked External ID and Unique: otherwise two records may answer to one key", id.Name, o.Name)
+	case (j.Operation == Insert || j.Operation == Upsert) && !id.Creatable:
+		f.wrong("external_id", "external_id %s of %s cannot be written by the running user, so no record could be created with it", id.Name, o.Name)
 	}
 }
 
-func (j Job) checkField(o *Object, column string, wrong func(string, ...any)) {
+func (f *fitter) field(column string) {
+	j, o, at := f.job, f.object, "fields."+column
 	name := j.Fields[column]
-	f, reason := o.find(name)
+	to, reason := o.find(name)
 	switch {
 	case reason != "":
-		wrong("field %s of %s, from column %s: %s", name, o.Name, column, reason)
-	case f.Type == OtherType:
-		wrong("field %s of %s is of a type that cannot be compared, and is not written: take it out of fields", name, o.Name)
-	case !f.Updatable && (j.Operation == Update || j.Operation == Upsert):
-		wrong("field %s of %s cannot be updated by the running user: it is calculated, read-only, or lacks field-level security", name, o.Name)
-	case !f.Creatable && (j.Operation == Insert || j.Operation == Upsert):
-		wrong("field %s of %s cannot be given to a new record by the running user", name, o.Name)
+		f.wrong(at, "field %s of %s, from column %s: %s", name, o.Name, column, reason)
+	case to.Type == OtherType:
+		f.wrong(at, "field %s of %s is of a type that cannot be compared, and is not written: take it out of fields", name, o.Name)
+	case !to.Updatable && (j.Operation == Update || j.Operation == Upsert):
+		f.wrong(at, "field %s of %s cannot be updated by the running user: it is calculated, read-only, or lacks field-level security", name, o.Name)
+	case !to.Creatable && (j.Operation == Insert || j.Operation == Upsert):
+		f.wrong(at, "field %s of %s cannot be given to a new record by the running user", name, o.Name)
 	}
 }
 

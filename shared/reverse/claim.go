@@ -92,9 +92,10 @@ func (e *Engine) lease() time.Duration { return cmp.Or(e.Lease, 2*time.Minute) }
 
 // hold is a claim that is kept up while work goes on.
 type hold struct {
-	e  *Engine
-	p  *Plan
-	mu sync.Mutex // transactions under the fence, one at a time: two would be in each other's way
+	e    *Engine
+	p    *Plan
+	mu   sync.Mutex // transactions under the fence, one at a time: two would be in each other's way
+	left bool       // the claim was given back
 }
 
 // keep does the work while the lease is renewed beside it. Who loses the fence is
@@ -131,6 +132,9 @@ func (h *hold) keep(ctx context.Context, do func(ctx context.Context) error) err
 func (h *hold) renew(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.left {
+		return nil
+	}
 	return h.e.Warehouse.Transact(ctx, "renew the lease of plan "+h.p.ID, func(tx *sql.Tx) error { return h.fenced(ctx, tx) })
 }
 
@@ -168,6 +172,7 @@ func (h *hold) leave(ctx context.Context, state PlanState, until time.Time, why 
 	defer cancel()
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.left = true
 	text := ""
 	if why != nil {
 		text = why.Error()

@@ -53,6 +53,10 @@ func (d *decoder) value(n *node, v reflect.Value, key string) {
 			d.value(n, v.FieldByName("Over"), key)
 			return
 		}
+		if n.shape != shapeMapping {
+			d.must(n, key, "a number, or {over: NUMBER, max: ROWS, max_percent: PERCENT}")
+			return
+		}
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -116,6 +120,9 @@ func (d *decoder) figure(n *node, v reflect.Value, key string) {
 		}
 	}
 	d.must(n, key, what)
+	if n.shape == shapeText && number.MatchString(n.text) {
+		d.fix("write it without quotes")
+	}
 }
 
 func (d *decoder) duration(n *node, v reflect.Value, key string) {

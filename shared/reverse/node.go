@@ -12,6 +12,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	lexed "github.com/goccy/go-yaml/token"
 )
 
 // shape is what a value of a file is, before anybody asks what it should be.
@@ -89,6 +90,9 @@ func fromAST(n ast.Node) (*node, *problem) {
 	switch n := n.(type) {
 	case *ast.StringNode:
 		out.shape, out.text = shapeText, n.Value
+		if n.Token.Type == lexed.StringType && number.MatchString(n.Value) {
+			out.shape = shapeNumber // such as 1e6, and what is larger than the parser's numbers
+		}
 	case *ast.LiteralNode:
 		out.shape, out.text = shapeText, n.Value.Value
 	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
@@ -226,10 +230,16 @@ func writeJSON(v any) []byte {
 
 // nearest is the word that somebody may have meant, or "".
 func nearest(word string, among []string) string {
-	best, most := "", max(1, min(3, len(word)/3))
+	word = strings.ToLower(word)
+	best, least := "", max(1, min(3, len(word)/3))+1
 	for _, a := range slices.Sorted(slices.Values(among)) {
-		if d := distance(strings.ToLower(word), strings.ToLower(a)); d <= most && (best == "" || d < distance(strings.ToLower(word), strings.ToLower(best))) {
-			best = a
+		low := strings.ToLower(a)
+		d := distance(word, low)
+		if len(word) > 2 && strings.HasPrefix(low, word) {
+			d = 1
+		}
+		if d < least {
+			best, least = a, d
 		}
 	}
 	return best

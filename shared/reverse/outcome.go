@@ -65,7 +65,7 @@ func (a *applier) join(ctx context.Context, p *part) error {
 	if p.Attempt < rowTries {
 		once = RowRetry
 	}
-	if p.Attempt < jobTries {
+	if p.Attempt < jobTries && !p.stopped {
 		more = RowPlanned
 	}
 	err := remake(ctx, a.conn, outcomeTable, outcomeColumns, `SELECT r."n", r."kind",

@@ -48,6 +48,8 @@ type part struct {
 	Way, Job, State  string
 	kinds            []Kind // of its rows
 	fresh            bool   // its job was made just now, so nothing was uploaded yet
+	looked           bool   // this apply compared its records with what is live
+	stopped          bool   // somebody aborted its job
 	refused          error  // why the destination does not take it at all
 }
 
@@ -188,7 +190,7 @@ func (a *applier) cut(ctx context.Context, c class) (*part, error) {
 			return nil, a.e.Warehouse.Explain(err, "next part of plan %s", a.p.ID)
 		}
 	}
-	p := &part{Attempt: c.attempt + 1, Rows: n, Way: way, State: partPlanned, kinds: c.kinds}
+	p := &part{Attempt: c.attempt + 1, Rows: n, Way: way, State: partPlanned, kinds: c.kinds, looked: true}
 	return p, a.write(ctx, a.conn, "cut a part", func(tx *sql.Tx) error {
 		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max("part"), 0) + 1 FROM `+jobsTable+` WHERE "plan" = ?`, a.p.ID).Scan(null[int64]{&p.N}); err != nil {
 			return err

@@ -183,8 +183,12 @@ func (p *planner) affordable(requests int64) error {
 	return nil
 }
 
-// begin checks what can be known before the query is run.
-func (p *planner) begin(context.Context) error { return nil }
+// begin looks at what the query reads. What is wrong there blocks the plan, which is
+// made all the same: it shows what would be written.
+func (p *planner) begin(ctx context.Context) (err error) {
+	p.plan.Blocked, err = p.inputs(ctx, p.job)
+	return err
+}
 
 func (e *Engine) point(name string) {
 	if e.Point != nil {

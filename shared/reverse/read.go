@@ -202,8 +202,9 @@ func parse(text []byte, dir string) *file {
 func (f *file) fill(n *node, dir string) {
 	d := &decoder{lines: f.lines}
 	d.value(n, reflect.ValueOf(&f.job).Elem(), "")
-	c := &checker{decoder: d, job: &f.job}
-	c.all(dir)
+	if n.shape == shapeMapping {
+		(&checker{decoder: d, job: &f.job}).all(dir)
+	}
 	f.problems = d.problems
 	slices.SortStableFunc(f.problems, func(a, b problem) int { return a.Line - b.Line })
 }

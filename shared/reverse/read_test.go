@@ -2,9 +2,17 @@ package reverse
 
 import (
 	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace-data/millrace/shared/fault"
 )
 
 func limit(max int64, percent ...float64) *Limit {
@@ -65,5 +73,37 @@ func TestTextOfAJob(t *testing.T) {
 	}
 	if diff := cmp.Diff(job, again); diff != "" {
 		t.Errorf("through encoding/json (-want +got):\n%s", diff)
+	}
+}
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// TestWhatIsWrong holds every message about the bad files.
+func TestWhatIsWrong(t *testing.T) {
+	paths, err := filepath.Glob("testdata/jobs/bad/*.yml")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("%d files, %v", len(paths), err)
+	}
+	var got strings.Builder
+	for _, path := range paths {
+		_, err := ReadJob(path)
+		if !errors.Is(err, fault.Invalid) {
+			t.Errorf("%s: %v, want fault.Invalid", path, err)
+			continue
+		}
+		fmt.Fprintln(&got, strings.ReplaceAll(err.Error(), "testdata/jobs/bad/", ""))
+	}
+	const golden = "testdata/jobs/bad/messages.txt"
+	if *update {
+		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("messages (-want +got):\n%s", diff)
 	}
 }

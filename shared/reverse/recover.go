@@ -59,22 +59,32 @@ func (a *applier) step(ctx context.Context, p *part) error {
 	return a.await(ctx, p)
 }
 
-// unchanged looks again at the records of a part that was cut by an earlier apply,
-// and of which nothing has been sent.
-func (a *applier) unchanged(ctx context.Context, p *part) error {
-	if p.fresh {
-		return nil
+// ready makes sure that a part can be sent: that there is room for requests and,
+// where an earlier apply cut it, that its records are still as they were. It reports
+// whether any row of it is left.
+func (a *applier) ready(ctx context.Context, p *part) (bool, error) {
+	if err := a.room(ctx); err != nil || p.looked {
+		return true, err
 	}
 	moved, err := a.moved(ctx, `r."part" = ? AND r."state" = 'sending'`, p.N)
 	if err == nil && moved > 0 {
 		err = a.leaveOut(ctx)
 	}
-	return err
+	if err != nil {
+		return false, err
+	}
+	p.looked = true
+	var n int64
+	err = a.e.Warehouse.DB().QueryRowContext(ctx, `SELECT count(*) FROM `+rowsTable+` WHERE "plan" = ? AND "part" = ? AND "state" = 'sending'`, a.p.ID, p.N).Scan(null[int64]{&n})
+	return n > 0, a.e.Warehouse.Explain(err, "rows of part %d of plan %s", p.N, a.p.ID)
 }
 
 // send writes a part in one request.
 func (a *applier) send(ctx context.Context, p *part) error {
-	if err := a.unchanged(ctx, p); err != nil {
+	if some, err := a.ready(ctx, p); err != nil || !some {
+		if err == nil {
+			err = a.settle(ctx, p, none)
+		}
 		return err
 	}
 	t, err := a.task(ctx, p.kinds)
@@ -87,9 +97,6 @@ func (a *applier) send(ctx context.Context, p *part) error {
 			return err
 		}
 		rows = append(rows, r)
-	}
-	if len(rows) == 0 { // all were left out
-		return a.settle(ctx, p, none)
 	}
 	if err := a.mark(ctx, p, partSending, ""); err != nil {
 		return err
@@ -112,7 +119,10 @@ func (a *applier) create(ctx context.Context, p *part) error {
 	if a.bulk == nil {
 		return fault.New(fault.Invalid, "part %d of plan %s is for a bulk job, and the destination has none", p.N, a.p.ID)
 	}
-	if err := a.unchanged(ctx, p); err != nil {
+	if some, err := a.ready(ctx, p); err != nil || !some {
+		if err == nil {
+			err = a.settle(ctx, p, none)
+		}
 		return err
 	}
 	t, err := a.task(ctx, p.kinds)
@@ -213,16 +223,22 @@ func (a *applier) restart(ctx context.Context, p *part) error {
 
 // await waits for the job's end and reads its results.
 func (a *applier) await(ctx context.Context, p *part) error {
+	const deaf = 5 // answers in a row that may be missing: the job goes on without us
+	failed := 0
 	for every := a.poll(); ; every = every * 3 / 2 {
 		b, err := a.bulk.Look(ctx, p.Job)
-		if errors.Is(err, fault.NotFound) {
-			return a.unknown(ctx, p)
-		}
-		if err != nil {
-			return fmt.Errorf("look at job %s, part %d of plan %s: %w", p.Job, p.N, a.p.ID, err)
-		}
-		if b.State.Ended() {
+		switch {
+		case err == nil && b.State.Ended():
+			p.stopped = b.State == Aborted // by somebody who does not want it
 			return a.results(ctx, p, b)
+		case err == nil:
+			failed = 0
+		case errors.Is(err, fault.NotFound):
+			return a.unknown(ctx, p)
+		default:
+			if failed++; failed == deaf || !fault.Retryable(err) {
+				return fmt.Errorf("look at job %s, part %d of plan %s: %w", p.Job, p.N, a.p.ID, err)
+			}
 		}
 		if err := a.wait(ctx, min(every, time.Minute)); err != nil {
 			return err

@@ -143,3 +143,38 @@ func TestRollbackOutOfDate(t *testing.T) {
 		t.Errorf("next is %+v, %v", next, err)
 	}
 }
+
+// Above some thousand rows, all records are read at once instead of those that the
+// plan names.
+func TestManyRows(t *testing.T) {
+	w := newWorld(t, embedded(t))
+	const n, live = 12_000, 6_000
+	for i := range live {
+		w.mem.Add("Account", reversetest.Fields{"DW_Key__c": fmt.Sprintf("k%d", i), "Score__c": "-1.0"})
+	}
+	j := job(fmt.Sprintf(`SELECT 'k' || range AS "k", range AS "score", 'A' AS "tier" FROM range(%d)`, n))
+	p := w.approved(j)
+	w.Poll = 1
+	w.Part = 5_000
+	if got := w.done(p.ID); got.Sent != n || got.Creates != n-live {
+		t.Errorf("got %+v", got)
+	}
+	if jobs := w.mem.Jobs(); len(jobs) != 3 {
+		t.Errorf("%d jobs", len(jobs))
+	}
+	now := w.values()
+	if len(now) != n || now["k11999"]["Score__c"] != "11999" || now["k7"]["Score__c"] != "7" {
+		t.Errorf("%d records, k7 is %v", len(now), now["k7"])
+	}
+	w.mem.Edit("Account", "DW_Key__c", "k7", reversetest.Fields{"Score__c": "8", "Tier__c": "B"})
+	w.mem.Edit("Account", "DW_Key__c", "k11999", reversetest.Fields{"Score__c": "8"})
+	if got := w.undone(p.ID); got.Updates != live-1 || got.Deletes != n-live-1 || got.Kept != 2 {
+		t.Errorf("got %+v", got)
+	}
+	if now := w.values(); len(now) != live+1 || now["k8"]["Score__c"] != "-1" || now["k7"]["Score__c"] != "8" {
+		t.Errorf("%d records, k8 is %v, k7 is %v", len(now), now["k8"], now["k7"])
+	}
+	if reads := w.mem.Calls(reversetest.Read); reads > 12 {
+		t.Errorf("%d reads", reads)
+	}
+}

@@ -36,8 +36,9 @@ func (e *Engine) save(ctx context.Context, conn *sql.Conn, p *Plan, changes iter
 	if err := e.sweep(ctx, conn, p.Sync); err != nil {
 		return err
 	}
-	if p.PlannedAt.IsZero() {
-		p.PlannedAt = e.Now().UTC()
+	var err error
+	if p.PlannedAt, err = e.instant(ctx); err != nil {
+		return err
 	}
 	p.ID = planID(p.Sync, p.PlannedAt)
 	w := newWatch(Guards{})
@@ -67,6 +68,17 @@ func (e *Engine) save(ctx context.Context, conn *sql.Conn, p *Plan, changes iter
 		}
 		return publish(ctx, tx, p)
 	})
+}
+
+// instant is the present, or just after the plans that were made in this very moment,
+// as it is where a test stops the clock: plans have an order.
+func (e *Engine) instant(ctx context.Context) (time.Time, error) {
+	now := e.Now().UTC().Truncate(time.Microsecond)
+	last, err := e.newest(ctx, `SELECT max("planned_at") FROM "millrace"."sync_plans" WHERE "planned_at" >= ? AND "planned_at" < ?`, now, now.Add(time.Second))
+	if !last.IsZero() {
+		now = last.Add(time.Microsecond)
+	}
+	return now, e.Warehouse.Explain(err, "plans of this moment")
 }
 
 // fill writes the rows, and counts, hashes and watches what goes by.

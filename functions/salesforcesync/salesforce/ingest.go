@@ -7,7 +7,6 @@ import (
 	"io"
 	"iter"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/millrace-data/millrace/shared/fault"
@@ -64,13 +63,13 @@ func (c *Client) Create(ctx context.Context, t reverse.Task) (string, error) {
 }
 
 func checkJob(id string) error {
-	if id == "" || len(id) > 18 || !identifierRest(id) {
+	if id == "" || len(id) > 18 || !alphanumeric(id) {
 		return fault.New(fault.Corrupt, "%q is not the id of a job", clean(id, 30))
 	}
 	return nil
 }
 
-func identifierRest(id string) bool {
+func alphanumeric(id string) bool {
 	for _, r := range id {
 		if (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') {
 			return false
@@ -198,8 +197,10 @@ func (c *Client) put(req *http.Request, s *session) error {
 	case errors.Is(err, errSession):
 		c.drop(s)
 		return fault.New(fault.Transient, "%v: give the job up and make another", err)
+	case err == nil && resp.StatusCode == http.StatusTooManyRequests:
+		return c.limited(resp.Header, "status 429: too many requests")
 	case err == nil:
-		return fault.New(fault.Transient, "status %s", strconv.Itoa(resp.StatusCode))
+		return fault.New(fault.Transient, "%w: status %d", rest.ErrUnknown, resp.StatusCode)
 	}
 	return err
 }

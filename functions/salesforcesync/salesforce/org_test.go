@@ -25,7 +25,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	hush  = "hush-client-secret"
 	token = "00DXX0000000001!AQcAQtoken.of.the_session"
-	now   = "2026-02-03T04:05:06Z"
 )
 
 // sent is a request that an org got, body and all.

@@ -1,8 +1,8 @@
 package salesforce
 
 import (
+	"bytes"
 	"context"
-	"encoding/csv"
 	"errors"
 	"io"
 	"iter"
@@ -85,11 +85,8 @@ func (c *Client) outcome(ctx context.Context, id string, t reverse.Task, o outco
 // readResults reads one file. Its columns are found by name, in any order and case; no
 // body at all is no rows.
 func readResults(r io.Reader, t reverse.Task, o outcome, yield func(reverse.Result, error) bool) (n int64, err error) {
-	in := newTable(r)
-	if o.state == reverse.RowUnprocessed {
-		in.FieldsPerRecord = -1 // as they were uploaded
-	}
-	header, err := in.Read()
+	in := newCells(r, o.state != reverse.RowUnprocessed) // those are as they were uploaded
+	header, err := in.read()
 	if errors.Is(err, io.EOF) {
 		return 0, nil
 	}
@@ -101,7 +98,7 @@ func readResults(r io.Reader, t reverse.Task, o outcome, yield func(reverse.Resu
 		return 0, err
 	}
 	for ; ; n++ {
-		row, err := in.Read()
+		row, err := in.read()
 		if errors.Is(err, io.EOF) {
 			return n, nil
 		}
@@ -119,8 +116,7 @@ func readResults(r io.Reader, t reverse.Task, o outcome, yield func(reverse.Resu
 }
 
 func (o outcome) unreadable(err error) error {
-	var parse *csv.ParseError
-	if !errors.As(err, &parse) {
+	if !errors.Is(err, errQuote) && !errors.Is(err, errWidth) {
 		return err
 	}
 	return fault.New(fault.Corrupt, "%s: %w: %w", o.path, errTable, err)
@@ -130,10 +126,10 @@ func (o outcome) unreadable(err error) error {
 type places struct{ key, id, created, why int }
 
 // columns finds the columns of a file.
-func (o outcome) columns(header []string, t reverse.Task) (places, error) {
+func (o outcome) columns(header [][]byte, t reverse.Task) (places, error) {
 	at := places{-1, -1, -1, -1}
-	for i, name := range header {
-		switch name = strings.TrimSpace(strings.TrimPrefix(name, bom)); {
+	for i, cell := range header {
+		switch name := strings.TrimSpace(string(cell)); {
 		case strings.EqualFold(name, t.Key):
 			at.key = i
 		case strings.EqualFold(name, "sf__Id"):
@@ -148,28 +144,30 @@ func (o outcome) columns(header []string, t reverse.Task) (places, error) {
 		at.key = at.id
 	}
 	if at.key < 0 || o.state == reverse.RowFailed && at.why < 0 || o.state == reverse.RowSent && at.id < 0 {
-		return at, fault.New(fault.Corrupt, "%s: %w: columns %s", o.path, errTable, clean(strings.Join(header, ","), messageMax))
+		return at, fault.New(fault.Corrupt, "%s: %w: columns %s", o.path, errTable, clean(string(bytes.Join(header, []byte(","))), messageMax))
 	}
 	return at, nil
 }
 
-// result reads a row. What it keeps is copied, so that it does not hold on to the rest.
-func (o outcome) result(row []string, at places) (reverse.Result, error) {
-	cell := func(i int) string {
+// result reads a row.
+func (o outcome) result(row [][]byte, at places) (reverse.Result, error) {
+	cell := func(i int) []byte {
 		if i < 0 || i >= len(row) {
-			return ""
+			return nil
 		}
 		return row[i]
 	}
-	r := reverse.Result{Key: strings.Clone(cell(at.key)), State: o.state, ID: strings.Clone(cell(at.id))}
-	if r.Key == "" {
-		return r, fault.New(fault.Corrupt, "%s: %w: a row without its key", o.path, errTable)
+	key, id := cell(at.key), cell(at.id)
+	if len(key) == 0 {
+		return reverse.Result{}, fault.New(fault.Corrupt, "%s: %w: a row without its key", o.path, errTable)
 	}
+	both := string(append(append(make([]byte, 0, 64), key...), id...)) // one of a million is not two of a million
+	r := reverse.Result{Key: both[:len(key)], ID: both[len(key):], State: o.state}
 	switch o.state {
 	case reverse.RowSent:
-		r.Created = strings.EqualFold(cell(at.created), "true")
+		r.Created = strings.EqualFold(string(cell(at.created)), "true")
 	case reverse.RowFailed:
-		r.Message = strings.Clone(cell(at.why))
+		r.Message = string(cell(at.why))
 		code, _, _ := strings.Cut(r.Message, ":")
 		r.Code = strings.TrimSpace(code)
 		r.Again = again[r.Code]

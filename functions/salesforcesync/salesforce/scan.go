@@ -2,7 +2,6 @@ package salesforce
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"io"
 	"net/http"
@@ -61,7 +60,7 @@ func (c *Client) await(ctx context.Context, id string) error {
 		case j.State == reverse.Done:
 			return nil
 		case j.State.Ended():
-			return fault.New(fault.Invalid, "query job %s was given up by Salesforce: %s", id, j.Message)
+			return fault.New(fault.Transient, "query job %s is %s: %s", id, j.State, j.Message) // a query that cannot work is refused when it is made
 		case c.opts.Now().After(end):
 			return fault.New(fault.Transient, "query job %s is not done after %s", id, scanMax)
 		}
@@ -110,25 +109,25 @@ func (c *Client) scanPage(ctx context.Context, l *lookup, id, locator string, yi
 // table gives the records of a page of results that were asked for, and returns how
 // many it has in all.
 func (l *lookup) table(r io.Reader, yield yielder) (n int64, err error) {
-	in := newTable(r)
-	header, err := in.Read()
+	in := newCells(r, true)
+	header, err := in.read()
 	if errors.Is(err, io.EOF) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fault.New(fault.Corrupt, "the results of a query of %s are not CSV: %w", l.Object, err)
+		return 0, l.unreadable(err)
 	}
 	columns := make([]string, len(header))
 	for i, name := range header {
-		columns[i] = strings.ToLower(strings.TrimPrefix(name, bom))
+		columns[i] = strings.ToLower(string(name))
 	}
 	for ; ; n++ {
-		row, err := in.Read()
+		row, err := in.read()
 		if errors.Is(err, io.EOF) {
 			return n, nil
 		}
 		if err != nil {
-			return n, fault.New(fault.Corrupt, "the results of a query of %s are not CSV: %w", l.Object, err)
+			return n, l.unreadable(err)
 		}
 		if err := l.row(columns, row, yield); err != nil {
 			return n, err
@@ -136,15 +135,23 @@ func (l *lookup) table(r io.Reader, yield yielder) (n int64, err error) {
 	}
 }
 
-func (l *lookup) row(columns, row []string, yield yielder) error {
+func (l *lookup) unreadable(err error) error {
+	if !errors.Is(err, errQuote) && !errors.Is(err, errWidth) {
+		return err
+	}
+	return fault.New(fault.Corrupt, "the results of a query of %s are not CSV: %w", l.Object, err)
+}
+
+// row gives one record. An empty cell is null: Salesforce has no empty texts.
+func (l *lookup) row(columns []string, row [][]byte, yield yielder) error {
 	r := reverse.Record{Values: make([]*string, len(l.Fields))}
 	seen := 0
-	cells := make([]string, len(row)) // row is used again
-	copy(cells, row)
-	for i := range cells {
+	texts := make([]string, len(row))
+	for i, cell := range row {
 		var text *string
-		if cells[i] != "" {
-			text = &cells[i]
+		if len(cell) > 0 {
+			texts[i] = string(cell)
+			text = &texts[i]
 		}
 		seen += l.set(&r, columns[i], text)
 	}
@@ -155,13 +162,4 @@ func (l *lookup) row(columns, row []string, yield yielder) error {
 		return errEnough
 	}
 	return nil
-}
-
-const bom = "\ufeff"
-
-// newTable reads CSV as Salesforce writes it. Rows are used again; their cells are not.
-func newTable(r io.Reader) *csv.Reader {
-	in := csv.NewReader(r)
-	in.ReuseRecord = true
-	return in
 }

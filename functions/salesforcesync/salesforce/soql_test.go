@@ -274,7 +274,7 @@ func TestReadAll(t *testing.T) {
 	}
 	o.json("GET "+v60+"/jobs/query/750000000000001", 200, `{"id":"750","state":"Failed","errorMessage":"too slow"}`)
 	o.answers["GET "+v60+"/jobs/query/750000000000001"] = o.answers["GET "+v60+"/jobs/query/750000000000001"][1:]
-	if _, err := read1(t, c, q); !errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "too slow") {
+	if _, err := read1(t, c, q); !errors.Is(err, fault.Transient) || !strings.Contains(err.Error(), "too slow") {
 		t.Errorf("a job given up: got %v", err)
 	}
 }

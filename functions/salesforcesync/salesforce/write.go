@@ -148,7 +148,7 @@ func records(t reverse.Task, key reverse.Field, rows []reverse.Row) ([]byte, err
 
 // appendValue writes a value as its field's type wants it.
 func appendValue(doc []byte, f reverse.Field, text *string) ([]byte, error) {
-	if text == nil || *text == "" && f.Type != reverse.TextType {
+	if text == nil || *text == "" {
 		return append(doc, "null"...), nil
 	}
 	if *text == noValue {

@@ -262,6 +262,12 @@ func TestClientFailures(t *testing.T) {
 	if _, err := d.Write(t.Context(), k, []reverse.Row{line("a", "A")}); fault.Of(err) != fault.Limited {
 		t.Errorf("quota: %v", err)
 	}
+	*c.clock = time.Now().Add(time.Minute) // the client waits by the wall clock: it must not
+	d = dial(t, c)
+	asked := c.twin.Calls("", "/services/data")
+	if _, err := d.Count(t.Context(), "Account"); fault.Of(err) != fault.Limited || c.twin.Calls("", "/services/data") != asked+1 {
+		t.Errorf("quota: %v, after %d requests", err, c.twin.Calls("", "/services/data")-asked)
+	}
 	c.twin.SetUsage(0, 100)
 	c.twin.Lock("Account", "DW_Key__c", 1, "a")
 	if out, err := d.Write(t.Context(), k, []reverse.Row{line("a", "A")}); err != nil || !out[0].Again || out[0].Code != "UNABLE_TO_LOCK_ROW" {

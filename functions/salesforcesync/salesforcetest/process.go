@@ -182,7 +182,7 @@ func (j *job) record(i, n int, isNew bool, err *rowError) {
 }
 
 // change reads a row. An empty cell leaves a field alone, #N/A empties it.
-func (s *Server) change(j *job, x *lexer, i int) (c change, bad1 *rowError) {
+func (s *Server) change(j *job, x *lexer, i int) (c change, wrong *rowError) {
 	c = change{op: j.op, key: cell{field: j.key}, via: j.id, cells: make([]cell, 0, len(j.head)+1)}
 	x.at = int(j.rows[i].start)
 	_, _, f, _ := x.next()

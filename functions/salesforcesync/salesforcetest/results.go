@@ -28,7 +28,7 @@ func (s *Server) results(w *held, r request, j *job, what string) {
 	}
 	w.Header().Set("Content-Type", "text/csv")
 	out := bufio.NewWriterSize(w.ResponseWriter, 64<<10) // a job that has ended needs no lock
-	defer out.Flush() // a client that has gone is no mistake of the twin's
+	defer out.Flush()                                    // a client that has gone is no mistake of the twin's
 	if what == "unprocessedrecords" && (j.fate.Garbled || j.broken != "") {
 		out.WriteString(j.garbled())
 		return

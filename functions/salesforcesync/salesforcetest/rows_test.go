@@ -89,10 +89,10 @@ func TestParentsByExternalID(t *testing.T) {
 
 func TestValuesAsTheyAreKept(t *testing.T) {
 	c := start(t, salesforcetest.Options{})
-	c.run("Account", "insert", "", "Name,Score__c,Renewal__c,Scored_At__c,Opens_At__c,Active__c,ARR__c,Seats__c\n"+
-		"n,010.505,2026-03-04T03:00:00.000Z,2026-01-02T04:04:05.123+0100,07:00:00.000Z,TRUE,12345678.9,007\n")
+	c.run("Account", "insert", "", "Name,Score__c,Renewal__c,Scored_At__c,Opens_At__c,Active__c,ARR__c,Seats__c,Regions__c\n"+
+		"n,010.505,2026-03-04T03:00:00.000Z,2026-01-02T04:04:05.123+0100,07:00:00.000Z,TRUE,12345678.9,007,APAC;EMEA;APAC\n")
 	r := c.twin.Get("Account", "Name", "n")
-	for field, want := range map[string]string{"Score__c": "10.51", "Renewal__c": "2026-03-03", "Scored_At__c": "2026-01-02T03:04:05.123Z", "Opens_At__c": "07:00:00.000Z",
+	for field, want := range map[string]string{"Score__c": "10.51", "Renewal__c": "2026-03-03", "Regions__c": "EMEA;APAC", "Scored_At__c": "2026-01-02T03:04:05.123Z", "Opens_At__c": "07:00:00.000Z",
 		"Active__c": "true", "ARR__c": "12345678.9", "Seats__c": "7", "Rank__c": "rank 10.51", "CreatedDate": "2026-02-03T04:05:06.000Z"} {
 		if r[field] != want {
 			t.Errorf("%s: got %q, want %q", field, r[field], want)

@@ -18,9 +18,10 @@
 // the codes STRING_TOO_LONG, INVALID_CROSS_REFERENCE_KEY, DUPLICATE_EXTERNAL_ID,
 // NUMBER_OUTSIDE_VALID_RANGE and INVALIDJOBSTATE; that every row of a chunk with the
 // same key fails, the first too; that a value of the wrong type in a collection
-// refuses the whole request; that doubles are written as Java does (1.0E7); that a
-// byte order mark makes the first header unknown; that the results of a job which
-// has not ended are refused with 400; that requests over the quota count no more.
+// refuses the whole request; that doubles are written as Java does (1.0E7) and
+// multiple choices in the order of their declaration; that a byte order mark makes
+// the first header unknown; that the results of a job which has not ended are refused
+// with 400; that a request over the quota does not count; that requests for limits do.
 //
 // Faults of the network (an answer that is lost, a 503, a web page) are resttest's:
 // Inject them by method and path. What becomes of jobs is a [Fate]. It runs no

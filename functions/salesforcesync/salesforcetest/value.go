@@ -48,8 +48,22 @@ func (f *Field) read(text string) (value string, ok bool) {
 		return at.Format("15:04:05.000Z"), err == nil
 	case "reference", "id":
 		return long(text)
+	case "multipicklist":
+		return f.inOrder(text), true
 	}
 	return text, true
+}
+
+// inOrder puts the values of a multiple choice into the order of the declaration, each
+// once; those that are not declared come last.
+func (f *Field) inOrder(text string) string {
+	given, out := strings.Split(text, ";"), []string(nil)
+	for _, v := range append(slices.Clone(f.Values), given...) {
+		if slices.Contains(given, v) && !slices.Contains(out, v) {
+			out = append(out, v)
+		}
+	}
+	return strings.Join(out, ";")
 }
 
 func moment(text string) (time.Time, bool) {

@@ -203,7 +203,7 @@ func (c *cloud) Tick(name string, tables []string, at time.Time) []byte {
 func TestWholePath(t *testing.T) {
 	for _, c := range platformtest.Cases {
 		t.Run(c.Name, func(t *testing.T) {
-			vendor := platformtest.Vendor()
+			vendor := c.Vendor()
 			srv := httptest.NewServer(vendor)
 			t.Cleanup(srv.Close)
 			platformtest.Run(t, c, newCloud(t), vendor, srv.URL)

@@ -1,6 +1,7 @@
 // Package platformtest drives the whole path of a deployment through a cloud's
 // handlers: a tick, slices, parts and manifests in a bucket, loads into a stand-in of
-// Snowflake, messages about what was loaded. Every function is a process of its own,
+// Snowflake, messages about what was loaded, a model of it, and a sync that carries the
+// model into a twin of Salesforce. Every function is a process of its own,
 // which a test may have killed; every event is delivered as the cloud does it: once or
 // twice, in any order, and again when it was not dealt with.
 //
@@ -14,6 +15,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -27,10 +29,12 @@ import (
 	"time"
 
 	loadfunction "github.com/millrace-data/millrace/functions/load"
+	"github.com/millrace-data/millrace/functions/salesforcesync"
 	"github.com/millrace-data/millrace/functions/thoughtindustries"
 	"github.com/millrace-data/millrace/shared/chain"
 	"github.com/millrace-data/millrace/shared/load"
 	"github.com/millrace-data/millrace/shared/platform"
+	"github.com/millrace-data/millrace/shared/rest/resttest"
 	"github.com/millrace-data/millrace/shared/warehouse"
 	"github.com/millrace-data/millrace/shared/warehouse/snowflake"
 	"github.com/millrace-data/millrace/shared/warehouse/snowflake/snowflaketest"
@@ -93,12 +97,13 @@ func Point() func(name string) {
 // Options are those of a function's process in a test.
 func Options(function string) platform.Options {
 	return platform.Options{Function: function, Environ: os.Environ(), Log: platform.Log(os.Stderr), Warehouse: Warehouse,
-		Scratch: os.TempDir(), Point: Point(), Lease: time.Second}
+		Scratch: os.TempDir(), Point: Point(), Lease: time.Second, Followers: followers}
 }
 
-// Vendor is a small academy: several pages of people, logins of some days.
-func Vendor() *twin.Server {
-	return twin.New(twin.Options{Events: 20, Users: 250, Others: 1})
+// Vendor is a small academy: several pages of people, logins of some days. Where the
+// way back is to be one large job, there are more people.
+func (c Case) Vendor() *twin.Server {
+	return twin.New(twin.Options{Events: 20, Users: max(c.Users, 250), Others: 1})
 }
 
 // TickBody is what a schedule is set up to send.
@@ -192,7 +197,10 @@ type Case struct {
 	Name         string
 	Seed         uint64 // of the order and the repetitions
 	Reader, Load string // where the first process of each is killed, POINT:N
+	Model, Sync  string // the same
+	Users        int    // of the vendor; 0 = a few hundred
 	Faults       []snowflaketest.Fault
+	CRM          []resttest.Fault
 }
 
 // Cases disturb what the promises rest on.
@@ -206,6 +214,15 @@ var Cases = []Case{
 		{On: "COMMIT", Kind: snowflaketest.Lose, Skip: 3}, {On: "COMMIT", Kind: snowflaketest.DropAfter, Skip: 2}}},
 	{Name: "Snowflake is away for a moment", Seed: 7, Faults: []snowflaketest.Fault{
 		{On: "COPY INTO", Kind: snowflaketest.Unavailable}, {On: "COMMIT", Kind: snowflaketest.DropBefore, Skip: 1}}},
+	{Name: "killed while computing", Seed: 8, Model: "after_commit_before_publish:1"},
+	{Name: "killed with Salesforce's answer unheard", Seed: 9, Sync: "after_write:1"},
+	{Name: "killed with a job uploaded and not started", Seed: 10, Sync: "after_put:1", Users: 2100},
+	{Name: "killed with a job's results read and not committed", Seed: 11, Sync: "before_commit:1", Users: 2100},
+}
+
+// kills is where the first process of each function is killed; "" is nowhere.
+func (c Case) kills() map[string]string {
+	return map[string]string{thoughtindustries.Function.Name: c.Reader, loadfunction.Name: c.Load, learners.Name: c.Model, salesforcesync.Function.Name: c.Sync}
 }
 
 var now = time.Date(2025, 3, 4, 2, 0, 0, 0, time.UTC)
@@ -221,6 +238,7 @@ type world struct {
 	procs   map[string]Process
 	kills   map[string]string
 	died    map[string]int
+	crm     *crm
 	follows map[string]int // what the following function did, by table and slice
 	inbox   map[string]bool
 	queue   []delivery
@@ -286,8 +304,10 @@ func (w *world) gather() {
 	for _, m := range w.cloud.Published(w.t, chain.TopicSlices) {
 		w.once("slice "+m.ID, thoughtindustries.Function.Name, w.cloud.Message(m))
 	}
-	for _, m := range w.cloud.Published(w.t, chain.TopicLoaded) {
-		w.once("loaded "+m.ID, follower, w.cloud.Message(m))
+	for _, m := range w.cloud.Published(w.t, chain.TopicLoaded) { // every function has its own subscription
+		for _, f := range []string{follower, learners.Name, salesforcesync.Function.Name} {
+			w.once("loaded "+m.ID+" for "+f, f, w.cloud.Message(m))
+		}
 	}
 	for _, o := range w.cloud.Objects(w.t) {
 		w.once("object "+o, loadfunction.Name, w.cloud.Arrival(o))
@@ -332,9 +352,9 @@ func Run(t *testing.T, c Case, cloud Cloud, vendor *twin.Server, vendorURL strin
 	sf := snowflaketest.Start(snowflaketest.Options{Idle: time.Second}) // a killed process leaves its transaction open: the service ends it when others wait
 	t.Cleanup(sf.Close)
 	w := &world{t: t, cloud: cloud, rng: rand.New(rand.NewPCG(c.Seed, 0)), sf: sf, vendor: vendor, procs: map[string]Process{}, seen: map[string]bool{}, died: map[string]int{}, follows: map[string]int{}, inbox: map[string]bool{},
-		kills: map[string]string{thoughtindustries.Function.Name: c.Reader, loadfunction.Name: c.Load}}
+		kills: maps.Clone(c.kills()), crm: newCRM(t, c.CRM)}
 	w.environ = append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir(), "MILLRACE_WAREHOUSE=snowflake:" + sf.DSN(), "MILLRACE_DEADLINE=30s",
-		"THOUGHT_INDUSTRIES_BASE_URL=" + vendorURL, "THOUGHT_INDUSTRIES_API_KEY=" + twin.DefaultKey}, cloud.Environ()...)
+		"THOUGHT_INDUSTRIES_BASE_URL=" + vendorURL, "THOUGHT_INDUSTRIES_API_KEY=" + twin.DefaultKey}, append(cloud.Environ(), w.crm.environ...)...)
 	t.Cleanup(func() {
 		for _, p := range w.procs {
 			p.Stop()
@@ -348,7 +368,7 @@ func Run(t *testing.T, c Case, cloud Cloud, vendor *twin.Server, vendorURL strin
 	w.settle()
 	w.once("the next tick", thoughtindustries.Function.Name, tick) // reads what a killed process left to nobody
 	w.settle()
-	for function, at := range map[string]string{thoughtindustries.Function.Name: c.Reader, loadfunction.Name: c.Load} {
+	for function, at := range c.kills() {
 		if (at != "") != (w.died[function] > 0) {
 			t.Errorf("%s was to be killed at %q, and %d of its processes died", function, at, w.died[function])
 		}
@@ -386,4 +406,5 @@ func (w *world) compare() {
 	if n := count(`SELECT count(*) FROM "millrace"."slices"`); len(w.follows) != n || n == 0 {
 		w.t.Errorf("%d slices are loaded, and the following function heard of %d", n, len(w.follows))
 	}
+	w.check(count)
 }

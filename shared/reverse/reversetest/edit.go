@@ -115,6 +115,20 @@ func (m *Memory) Jobs() []Job {
 	return out
 }
 
+// Abort stops a job that is at work, as a person would: what Break left undone stays
+// undone.
+func (m *Memory) Abort(id string) error {
+	err := m.job(id, func(j *Job) error {
+		if j.State != reverse.Closed {
+			return fault.New(fault.Invalid, "job %s is %s", id, j.State)
+		}
+		j.State = reverse.Aborted
+		return nil
+	})
+	m.save()
+	return err
+}
+
 // Calls is how often a call was made.
 func (m *Memory) Calls(c Call) int {
 	m.mu.Lock()

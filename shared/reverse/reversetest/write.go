@@ -163,7 +163,7 @@ func (m *Memory) Results(ctx context.Context, id string, _ reverse.Task) iter.Se
 				if !j.State.Ended() {
 					return fault.New(fault.Invalid, "job %s is %s: it has no results yet", id, j.State)
 				}
-				if out = slices.Clone(j.Results); j.State == reverse.Aborted {
+				if out = slices.Clone(j.Results); j.State == reverse.Aborted && len(out) == 0 {
 					for _, r := range j.Rows {
 						out = append(out, reverse.Result{Key: r.Key, State: reverse.RowUnprocessed})
 					}
