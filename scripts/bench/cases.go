@@ -25,6 +25,9 @@ var benchmarks = []benchmark{
 	{"clari", "the first hop of two exports of Clari's, one JSON document each with half of --rows entries", clariOurs, nil},
 	{"adaptive", "the first hop of a version of Adaptive's: 200 periods made long, ten cells for each row of --rows", adaptiveOurs, nil},
 	{"extract", "the first hop of rest alone: vendor to manifests", extractOurs, nil},
+	{"diff", "a plan of --rows rows against as many that were accepted, one in a hundred changed, DuckDB at 512 MiB; the floor is the join alone", diffOurs, diffFloor},
+	{"plan", "a plan that creates --rows records, DuckDB at 512 MiB", planOurs, nil},
+	{"bulk", "--rows records through one bulk job to Salesforce's twin and all results back; the floor is plain requests with a body that is there already", bulkOurs, bulkFloor},
 	{"page", "the first hop of one REST page of 500 MB", extractPage, nil},
 }
 

@@ -32,6 +32,8 @@ type settings struct {
 	URL     string        `json:"url"`    // of the vendor
 
 	Oracle map[string]string `json:"oracle"` // configuration of the vendor's bucket
+
+	ready func() // a job calls it once what it needs is there: time counts from then on
 }
 
 // perDay is how many payments a day has.

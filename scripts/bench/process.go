@@ -72,6 +72,7 @@ func serve(s settings, parent io.Reader, out io.Writer) error {
 	mux.Handle(zuoraPath+"/", http.StripPrefix(zuoraPath, late(tenant(s.Rows), s.Latency)))
 	mux.Handle("/v4/", organisation(s.Rows))
 	mux.Handle("/api/", instance(s.Rows))
+	mux.Handle("/services/", org())
 	mux.Handle("/big/", http.StripPrefix("/big", paymentstest.Handler(bigVendor(s))))
 	srv := &http.Server{Handler: mux}
 	served := make(chan error, 1)
@@ -106,6 +107,7 @@ func once(ctx context.Context, s settings, work job, out io.Writer) error {
 	defer os.RemoveAll(dir)
 	peak := watchGo()
 	start := time.Now()
+	s.ready = func() { start = time.Now() }
 	rows, err := work(ctx, s, dir)
 	took := time.Since(start).Seconds()
 	goMB := peak()
