@@ -11,6 +11,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	lexed "github.com/goccy/go-yaml/token"
 )
@@ -46,8 +47,13 @@ type entry struct {
 // readYAML reads one document. Anchors, aliases, merges and tags are refused: what a
 // job may do should stand where it is read.
 func readYAML(text []byte) (*node, *problem) {
-	// The parser would say it too, but not in our words, and only the first.
-	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
+	words := lexer.Tokenize(string(text))
+	if line := tooDeep(words); line > 0 {
+		return nil, &problem{Line: line, Rule: ruleSyntax, Message: fmt.Sprintf("there are more than %d brackets within each other", deepest)}
+	}
+	// The parser would say it of duplicate keys too, but not in our words, and only
+	// of the first.
+	file, err := parser.Parse(words, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, syntax(err)
 	}
@@ -64,6 +70,31 @@ func readYAML(text []byte) (*node, *problem) {
 		return fromAST(body[0])
 	}
 	return nil, &problem{Line: lineOf(body[1]), Rule: ruleSyntax, Message: "a second document begins here", Fix: "write one job in a file"}
+}
+
+// deepest is more than any job needs: the parser's time grows with the square.
+const deepest = 20
+
+// tooDeep is the line where lists and mappings are too deep within each other, or 0.
+func tooDeep(words lexed.Tokens) int {
+	depth, line, entries := 0, 0, 0
+	for _, w := range words {
+		if w.Position.Line != line {
+			line, entries = w.Position.Line, 0
+		}
+		switch w.Type {
+		case lexed.SequenceStartType, lexed.MappingStartType:
+			depth++
+		case lexed.SequenceEndType, lexed.MappingEndType:
+			depth--
+		case lexed.SequenceEntryType:
+			entries++
+		}
+		if depth > deepest || entries > deepest {
+			return line
+		}
+	}
+	return 0
 }
 
 func syntax(err error) *problem {

@@ -17,8 +17,11 @@ import (
 	"github.com/millrace-data/millrace/shared/fault"
 )
 
-// fileMax is how large a job file, or a query's, may be: nobody writes 1 MiB by hand.
-const fileMax = 1 << 20
+// How large a job file may be, and a query's: nobody writes more by hand.
+const (
+	fileMax  = 64 << 10
+	queryMax = 1 << 20
+)
 
 //go:embed job.schema.json
 var schema string
@@ -157,7 +160,7 @@ func readFiles(dir string) ([]*file, error) {
 
 func readFile(path string) *file {
 	f := &file{path: path}
-	text, err := readMost(os.Open(path))
+	text, err := readMost(fileMax)(os.Open(path))
 	if err != nil {
 		f.problems = []problem{{Rule: ruleSyntax, Message: err.Error()}}
 		return f
@@ -167,16 +170,19 @@ func readFile(path string) *file {
 	return f
 }
 
-func readMost(r *os.File, err error) ([]byte, error) {
-	if err != nil {
-		return nil, err
+// readMost reads a file of at most some bytes.
+func readMost(most int64) func(*os.File, error) ([]byte, error) {
+	return func(r *os.File, err error) ([]byte, error) {
+		if err != nil {
+			return nil, err
+		}
+		defer r.Close()
+		text, err := io.ReadAll(io.LimitReader(r, most+1))
+		if int64(len(text)) > most {
+			return nil, fmt.Errorf("%s is larger than %d bytes", r.Name(), most)
+		}
+		return text, err
 	}
-	defer r.Close()
-	text, err := io.ReadAll(io.LimitReader(r, fileMax+1))
-	if len(text) > fileMax {
-		return nil, fmt.Errorf("%s is larger than %d bytes", r.Name(), fileMax)
-	}
-	return text, err
 }
 
 func parse(text []byte, dir string) *file {

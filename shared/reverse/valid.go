@@ -125,7 +125,7 @@ func queryFile(dir, name string) (string, error) {
 	if dir == "" {
 		return "", fmt.Errorf("%q cannot be read here: the job has no folder", name)
 	}
-	text, err := readMost(os.OpenInRoot(dir, name))
+	text, err := readMost(queryMax)(os.OpenInRoot(dir, name))
 	if err != nil {
 		return "", fmt.Errorf("%w: it must be a file beside the job's, or in a folder below", err)
 	}
