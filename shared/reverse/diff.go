@@ -14,25 +14,37 @@ import (
 // accepted is the encoding.
 func accepted(fields []string, values []*string) string {
 	var b strings.Builder
-	esc := strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`)
 	for i, v := range values {
 		if v != nil {
-			b.WriteString(fields[i] + "=" + esc.Replace(*v) + "\n")
+			b.WriteString(fields[i] + "=" + escaped(*v) + "\n")
 		}
 	}
 	return b.String()
 }
 
+func escaped(v string) string {
+	if !strings.ContainsAny(v, "\\\n\r") { // as nearly all
+		return v
+	}
+	return strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`).Replace(v)
+}
+
 // accepts reads the encoding.
 func accepts(text string) map[string]string {
 	out := map[string]string{}
-	esc := strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r")
 	for line := range strings.Lines(text) {
 		if field, v, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "="); ok {
-			out[field] = esc.Replace(v)
+			out[field] = unescaped(v)
 		}
 	}
 	return out
+}
+
+func unescaped(v string) string {
+	if !strings.Contains(v, `\`) {
+		return v
+	}
+	return strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r").Replace(v)
 }
 
 // encoded is the encoding of a row as SQL. Databases disagree on what a backslash in

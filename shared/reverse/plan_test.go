@@ -526,6 +526,30 @@ func TestPlanFailsWithTheDestination(t *testing.T) {
 	}
 }
 
+// What the warehouse encodes of a row is what a plan says was accepted of it,
+// whatever is in its texts: otherwise each plan would look at it again.
+func TestAcceptedInBothWarehouses(t *testing.T) { everywhere(t, acceptedInBothWarehouses) }
+
+func acceptedInBothWarehouses(w *world) {
+	w.exec(`CREATE SCHEMA IF NOT EXISTS "s"`)
+	w.exec(`CREATE TABLE "s"."odd" ("k" VARCHAR, "name" VARCHAR, "score" VARCHAR)`)
+	for i, v := range []string{"a\\b", "a\nb", "a\r\nb", "\\n", "=", "x=y\nz=", "'\"", "ü€", "\\", " "} {
+		w.exec(`INSERT INTO "s"."odd" ("k", "name", "score") VALUES (?, ?, ?)`, fmt.Sprint("k", i), v, "1.0")
+	}
+	j := job(`SELECT "k", "name", "score" FROM "s"."odd"`)
+	j.Fields = map[string]string{"name": "Name", "score": "Score__c"}
+	p := w.plan(j, reverse.PlanOptions{})
+	if p.Creates != 10 {
+		w.Fatalf("%d creates, %d rejected", p.Creates, p.Rejected)
+	}
+	w.apply(p)
+	reads := w.mem.Calls(reversetest.Read)
+	w.want("after it was applied", w.said(w.plan(j, reverse.PlanOptions{})), []string(nil))
+	if more := w.mem.Calls(reversetest.Read) - reads; more != 0 && !w.whole {
+		w.Errorf("%d reads of rows that were accepted as they are", more)
+	}
+}
+
 // Planners that meet each make a plan that is whole, and the last one waits.
 func TestPlannersMeet(t *testing.T) {
 	w := newWorld(t, embedded(t))
