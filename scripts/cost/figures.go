@@ -30,7 +30,7 @@ var (
 	opening   = &figure{3, "s", "an invocation's start, secrets and login to Snowflake", "a login takes 0.5 to 1 s"}
 	loadWait  = &figure{10, "s", "one slice's load: claim, COPY, apply, commit", "some 20 statements"}
 	loadRows  = &figure{4.2, "s per 1 M rows", "an X-Small warehouse copies and applies rows in", "what DuckDB takes on two cores (7.3 − 3.1); `make live` measures yours"}
-	ticks     = &figure{8, "ticks", "a day, of all schedules", "infra/functions.json"}
+	ticks     = &figure{8, "ticks", "a day, of all connectors' schedules", "infra/functions.json"}
 	suspend   = &figure{60, "s", "the warehouse stays awake after the last statement", "AUTO_SUSPEND, infra/snowflake"}
 	days      = &figure{30, "days", "a month", ""}
 	keepSmall = &figure{90, "days", "the stage keeps objects", "stage_days of infra"}

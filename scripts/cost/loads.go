@@ -113,6 +113,10 @@ func fixed(b *strings.Builder) {
 	fmt.Fprintf(b, "\n## Whatever is loaded\n\n| a month | AWS | Google Cloud |\n|---|---|---|\n")
 	fmt.Fprintf(b, "| secrets: %d | %s | %s |\n", secrets, dollars(secrets*secretAWS.is), dollars(secrets*secretGCP.is))
 	fmt.Fprintf(b, "| alarms: %d on AWS; schedules: %d on Google | %s | %s |\n", alarms, jobs, dollars(alarms*alarmAWS.is), dollars(jobs*jobGCP.is))
+	const hourly = 24 // ticks a day; infra/functions.json
+	awake := hourly * days.is * (loadWait.is + suspend.is)
+	fmt.Fprintf(b, "| the warehouse, with salesforcesync only: %d ticks a day × %s days × (%s s + %s s) | %s | %s |\n",
+		hourly, number(days.is), number(loadWait.is), number(suspend.is), dollars(awake/3600*credit.is), dollars(awake/3600*credit.is))
 	fmt.Fprintf(b, "| static address, with zuorarevenue only: %s h | %s | %s |\n", number(month), dollars(month*natAWS.is), dollars(month*natGCP.is))
 }
 

@@ -67,6 +67,8 @@ const tail = `
 
 - **The warehouse is what you pay for**, not the functions. It is awake while functions run, since the ledger is in it, and a
   minute longer. Put schedules next to each other, so that they share the minutes; do not spread them over the day.
+- ` + "`salesforcesync`" + ` asks the warehouse every hour what is due, which wakes it. Where plans need not go on within the hour,
+  give it another time in ` + "`schedules`" + `: loads start it all the same.
 - Functions cost little because they wait cheaply: half a gigabyte, no machine between runs. CPU counts from some hundred
   million rows a month on.
 - For the largest case, what the stage keeps is the next largest sum: ` + "`stage_days`" + ` sets it, and 35 is the least.

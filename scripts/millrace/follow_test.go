@@ -13,7 +13,7 @@ import (
 	"github.com/millrace-data/millrace/shared/record"
 )
 
-// courier is a sync that needs CRM_URL; mood says how it ends: block or fail.
+// courier is a sync that needs CRM_URL; mood says how it ends: block, fail or idle.
 type courier struct{ mood string }
 
 func (c courier) function() *follow.Function {
@@ -33,6 +33,8 @@ func (c courier) Handle(_ context.Context, s follow.Start) ([]follow.Outcome, er
 	switch c.mood {
 	case "block":
 		o = follow.Outcome{Name: "daily", State: "blocked", Err: fault.New(fault.Refused, "score zeroed: 9, allowed 1")}
+	case "idle":
+		return nil, nil
 	case "fail":
 		return nil, fault.New(fault.Auth, "the key is refused")
 	}
@@ -84,6 +86,10 @@ func TestRunFollowerByHand(t *testing.T) {
 		if rep := new(local.Report); tc.args[len(tc.args)-1] == "--json" && (json.Unmarshal([]byte(out), rep) != nil || len(rep.Syncs) != 1) {
 			t.Errorf("%v: got %s", tc.args, out)
 		}
+	}
+	d.ff = []*follow.Function{courier{"idle"}.function()}
+	if out, errs, code := d.do(t, "run", "crm"); code != exitOK || !strings.Contains(out, "nothing to do") {
+		t.Errorf("idle: got %d %s%s", code, out, errs)
 	}
 	d.in = `{"function":"crm"}`
 	d.ff = []*follow.Function{courier{}.function()}

@@ -194,6 +194,9 @@ func (a *app) report(rep *local.Report) error {
 	if err := a.reportTables(rep); err != nil {
 		return err
 	}
+	if a.follower(rep.Function) != nil && rep.Idle() {
+		a.say("there was nothing to do; --verbose says why")
+	}
 	a.reportFollowed("", rep.Syncs)
 	for _, f := range rep.Followers {
 		a.say("then %s: %s", f.Function, f.Outcome)

@@ -33,6 +33,11 @@ type FollowerReport struct {
 	Syncs    []SyncReport `json:"syncs,omitempty"`
 }
 
+// Idle reports whether the run of a function that tables start found nothing to do.
+func (r *Report) Idle() bool {
+	return len(r.Syncs) == 0 && !slices.ContainsFunc(r.Tables, func(t TableReport) bool { return t.Slices > 0 })
+}
+
 // reported sums up what followers did, by function and in the order of the list.
 func (c *Cloud) reported(did []deed) (out []FollowerReport) {
 	for _, d := range c.followers.declared {
