@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -251,17 +252,27 @@ func TestLocksAreTriedAgainSmaller(t *testing.T) {
 }
 
 func TestJobThatFailsHalfWay(t *testing.T) {
-	w := newWorld(t, embedded(t))
-	w.Bulk, w.Part, w.Poll = 1, 4, time.Millisecond
-	w.mem.Break = func(j reversetest.Job) int { return len(j.Rows) / 2 }
-	got := w.done(w.approved(job(lines(0, 12))).ID)
-	if left := int64(12 - len(w.mem.Records("Account", "Id"))); got.Sent != 12-left || got.Unprocessed != left || left == 0 {
-		t.Errorf("%d sent, %d unprocessed, %d left", got.Sent, got.Unprocessed, left)
-	}
-	w.mem.Break = nil
-	next := w.done(w.approved(job(lines(0, 12))).ID)
-	if next.Sent != got.Unprocessed || len(w.mem.Records("Account", "Id")) != 12 {
-		t.Errorf("the next plan sent %d of %d", next.Sent, got.Unprocessed)
+	for name, say := range map[string]func(string, []reverse.Result) []reverse.Result{
+		"it lists what it left": nil,
+		"it does not": func(_ string, rs []reverse.Result) []reverse.Result {
+			return slices.DeleteFunc(rs, func(r reverse.Result) bool { return r.State == reverse.RowUnprocessed })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, embedded(t))
+			w.Bulk, w.Part, w.Poll = 1, 4, time.Millisecond
+			w.mem.Say = say
+			w.mem.Break = func(j reversetest.Job) int { return len(j.Rows) / 2 }
+			got := w.done(w.approved(job(lines(0, 12))).ID)
+			if left := int64(12 - len(w.mem.Records("Account", "Id"))); got.Sent != 12-left || got.Unprocessed != left || left == 0 || left == 6 {
+				t.Errorf("%d sent, %d unprocessed, %d left", got.Sent, got.Unprocessed, left)
+			}
+			w.mem.Break = nil
+			next := w.done(w.approved(job(lines(0, 12))).ID)
+			if next.Sent != got.Unprocessed || len(w.mem.Records("Account", "Id")) != 12 {
+				t.Errorf("the next plan sent %d of %d", next.Sent, got.Unprocessed)
+			}
+		})
 	}
 }
 

@@ -61,34 +61,46 @@ func (a *applier) join(ctx context.Context, p *part) error {
 	if a.byID(p.kinds) {
 		key = `"destination_id"`
 	}
+	attempted, err := a.strange(ctx, p, key)
+	if err != nil {
+		return err
+	}
 	once, more := RowFailed, RowUnprocessed // what another try may cure, and what was not tried
 	if p.Attempt < rowTries {
 		once = RowRetry
 	}
-	if p.Attempt < jobTries && !p.stopped {
+	if p.Attempt < jobTries && p.job.State != Aborted { // who aborts our job does not want it
 		more = RowPlanned
 	}
-	err := remake(ctx, a.conn, outcomeTable, outcomeColumns, `SELECT r."n", r."kind",
- CASE WHEN x."key" IS NULL THEN 'unprocessed' WHEN x."state" = 'sent' THEN 'sent' WHEN x."state" = 'failed' AND x."again" THEN CAST(? AS VARCHAR) WHEN x."state" = 'failed' THEN 'failed' ELSE CAST(? AS VARCHAR) END, x."id",
+	missing, why := RowUnprocessed, "the destination gave no result for this row"
+	if p.job.State == Broken && p.job.Processed == attempted { // it does not list those that it did not attempt
+		missing, why = more, unattempted+p.job.Message
+	}
+	err = remake(ctx, a.conn, outcomeTable, outcomeColumns, `SELECT r."n", r."kind",
+ CASE WHEN x."key" IS NULL THEN CAST(? AS VARCHAR) WHEN x."state" = 'sent' THEN 'sent' WHEN x."state" = 'failed' AND x."again" THEN CAST(? AS VARCHAR) WHEN x."state" = 'failed' THEN 'failed' ELSE CAST(? AS VARCHAR) END, x."id",
  CASE WHEN x."state" = 'sent' AND r."kind" = 'create' AND NOT x."created" THEN '`+codeExisted+`' WHEN x."state" = 'sent' AND r."kind" = 'update' AND x."created" THEN '`+codeCreated+`' ELSE x."code" END,
  CASE WHEN x."key" IS NULL THEN CAST(? AS VARCHAR) ELSE x."message" END
  FROM (SELECT "n", max("kind") AS "kind", max(`+key+`) AS "key" FROM `+rowsTable+` WHERE "plan" = ? AND "part" = ? AND "state" = 'sending' GROUP BY "n") AS r LEFT JOIN `+resultTable+` AS x ON x."key" = r."key"`,
-		string(once), string(more), "the destination gave no result for this row", a.p.ID, p.N)
-	if err != nil {
-		return a.e.Warehouse.Explain(err, "join the results of part %d of plan %s", p.N, a.p.ID)
-	}
+		string(missing), string(once), string(more), why, a.p.ID, p.N)
+	return a.e.Warehouse.Explain(err, "join the results of part %d of plan %s", p.N, a.p.ID)
+}
+
+// strange makes sure that all results are of rows that were sent, one of each, and
+// returns how many rows were attempted.
+func (a *applier) strange(ctx context.Context, p *part, key string) (attempted int64, err error) {
 	var results, keys, strange int64
-	err = a.conn.QueryRowContext(ctx, `SELECT count(*), count(DISTINCT "key"), (SELECT count(*) FROM `+resultTable+` WHERE "key" NOT IN (SELECT `+key+` FROM `+rowsTable+` WHERE "plan" = ? AND "part" = ? AND `+key+` IS NOT NULL)) FROM `+resultTable, a.p.ID, p.N).
-		Scan(null[int64]{&results}, null[int64]{&keys}, null[int64]{&strange})
+	err = a.conn.QueryRowContext(ctx, `SELECT count(*), count(DISTINCT "key"), sum(CASE WHEN "state" = 'unprocessed' THEN 0 ELSE 1 END),
+ (SELECT count(*) FROM `+resultTable+` WHERE "key" NOT IN (SELECT `+key+` FROM `+rowsTable+` WHERE "plan" = ? AND "part" = ? AND `+key+` IS NOT NULL)) FROM `+resultTable, a.p.ID, p.N).
+		Scan(null[int64]{&results}, null[int64]{&keys}, null[int64]{&attempted}, null[int64]{&strange})
 	switch {
 	case err != nil:
-		return a.e.Warehouse.Explain(err, "results of part %d of plan %s", p.N, a.p.ID)
+		return 0, a.e.Warehouse.Explain(err, "results of part %d of plan %s", p.N, a.p.ID)
 	case strange > 0:
-		return fault.New(fault.Corrupt, "part %d of plan %s, job %q: %d of %d results are of rows that were not sent", p.N, a.p.ID, p.Job, strange, results)
+		return 0, fault.New(fault.Corrupt, "part %d of plan %s, job %q: %d of %d results are of rows that were not sent", p.N, a.p.ID, p.Job, strange, results)
 	case keys != results:
-		return fault.New(fault.Corrupt, "part %d of plan %s, job %q: %d results for %d rows: some have two", p.N, a.p.ID, p.Job, results, keys)
+		return 0, fault.New(fault.Corrupt, "part %d of plan %s, job %q: %d results for %d rows: some have two", p.N, a.p.ID, p.Job, results, keys)
 	}
-	return nil
+	return attempted, nil
 }
 
 // commit moves the part's rows to their outcome, with all that follows from it, in

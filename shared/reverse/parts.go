@@ -46,11 +46,11 @@ const (
 type part struct {
 	N, Attempt, Rows int64
 	Way, Job, State  string
-	kinds            []Kind // of its rows
-	fresh            bool   // its job was made just now, so nothing was uploaded yet
-	looked           bool   // this apply compared its records with what is live
-	stopped          bool   // somebody aborted its job
-	refused          error  // why the destination does not take it at all
+	kinds            []Kind  // of its rows
+	fresh            bool    // its job was made just now, so nothing was uploaded yet
+	looked           bool    // this apply compared its records with what is live
+	job              BulkJob // as it ended
+	refused          error   // why the destination does not take it at all
 }
 
 // kindsOf is the kinds whose rows go in one task with those of a kind.

@@ -82,7 +82,7 @@ type column struct {
 
 // run does the steps of a plan, cheap ones first.
 func (p *planner) run(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{p.describe, p.begin, p.desire, p.diff, p.live} {
+	for _, step := range []func(context.Context) error{p.describe, p.sources, p.begin, p.desire, p.diff, p.live} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -92,6 +92,12 @@ func (p *planner) run(ctx context.Context) error {
 		b.records = func(ctx context.Context) (int64, error) { return p.dest.Count(ctx, p.job.Object) }
 	}
 	return p.save(ctx, p.conn, p.plan, p.compared(ctx), b)
+}
+
+// sources holds what the query reads against the guards, before it is read.
+func (p *planner) sources(ctx context.Context) (err error) {
+	p.plan.Blocked, err = p.inputs(ctx, p.job)
+	return err
 }
 
 // describe asks what the destination takes.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/reverse"
@@ -523,4 +524,41 @@ func TestPlanFailsWithTheDestination(t *testing.T) {
 	if !slices.Equal(seen, []int64{2000, 4000, 4500}) {
 		t.Errorf("progress %v", seen)
 	}
+}
+
+// Planners that meet each make a plan that is whole, and the last one waits.
+func TestPlannersMeet(t *testing.T) {
+	w := newWorld(t, embedded(t))
+	var lines []string
+	for i := range 200 {
+		key := fmt.Sprintf("k%03d", i)
+		lines = append(lines, fmt.Sprintf("%s,%d,A", key, i))
+		if i%2 == 0 {
+			w.mem.Add("Account", reversetest.Fields{"DW_Key__c": key, "Score__c": fmt.Sprint(i), "Tier__c": "A"})
+		}
+	}
+	limit := int64(1000)
+	j := job(rows(append(lines, "-,1,A")...))
+	j.Guards.Writes = &reverse.Limit{Max: &limit}
+	var g errgroup.Group
+	plans := make([]*reverse.Plan, 4)
+	for i := range plans {
+		g.Go(func() (err error) {
+			plans[i], err = w.Plan(t.Context(), j, reverse.PlanOptions{})
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range plans {
+		w.balanced(p, 201)
+		if said := w.said(p); len(said) != 100 {
+			t.Errorf("plan %s has %d changes, want 100", p.ID, len(said))
+		}
+	}
+	if n := w.count(`SELECT count(*) FROM millrace.sync_rows WHERE plan NOT IN (SELECT plan FROM millrace.sync_plans)`); n != 0 {
+		t.Errorf("%d rows are of no plan", n)
+	}
+	w.want("next", w.said(w.plan(j, reverse.PlanOptions{})), w.said(plans[0]))
 }

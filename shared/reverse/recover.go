@@ -229,8 +229,8 @@ func (a *applier) await(ctx context.Context, p *part) error {
 		b, err := a.bulk.Look(ctx, p.Job)
 		switch {
 		case err == nil && b.State.Ended():
-			p.stopped = b.State == Aborted // by somebody who does not want it
-			return a.results(ctx, p, b)
+			p.job = b
+			return a.results(ctx, p)
 		case err == nil:
 			failed = 0
 		case errors.Is(err, fault.NotFound):
@@ -246,7 +246,8 @@ func (a *applier) await(ctx context.Context, p *part) error {
 	}
 }
 
-func (a *applier) results(ctx context.Context, p *part, b BulkJob) error {
+// results reads what became of the rows; where that is gone, it looks at the records.
+func (a *applier) results(ctx context.Context, p *part) error {
 	t, err := a.task(ctx, p.kinds)
 	if err != nil {
 		return err
@@ -259,15 +260,21 @@ func (a *applier) results(ctx context.Context, p *part, b BulkJob) error {
 				return
 			}
 			if r.State == RowUnprocessed && r.Message == "" {
-				r.Message = "the job ended before its turn: " + b.Message
+				r.Message = unattempted + p.job.Message
 			}
 			if !yield(r) {
 				return
 			}
 		}
 	}
-	return a.settle(ctx, p, rs, &broken)
+	err = a.settle(ctx, p, rs, &broken)
+	if errors.Is(broken, fault.NotFound) {
+		return a.unknown(ctx, p)
+	}
+	return err
 }
+
+const unattempted = "the job ended before its turn: "
 
 // unknown finds out what became of a part whose outcome no answer tells: rows whose
 // records hold our values were sent; those whose records stand as before were not,

@@ -88,9 +88,11 @@ func (e *Engine) fill(ctx context.Context, conn *sql.Conn, p *Plan, w *watch, ch
 		return err
 	}
 	p.Creates, p.Updates, p.Deletes = 0, 0, 0
+	var broken error // the source's own, which is not about the warehouse
 	rows := func(yield func([]any, error) bool) {
 		for c, err := range changes {
 			if err != nil {
+				broken = err
 				yield(nil, err)
 				return
 			}
@@ -108,7 +110,7 @@ func (e *Engine) fill(ctx context.Context, conn *sql.Conn, p *Plan, w *watch, ch
 	}
 	n, err := e.Warehouse.Fill(ctx, conn, "millrace", "sync_rows", rowColumns, rows)
 	if err != nil {
-		return err
+		return cmp.Or(broken, err)
 	}
 	p.Hash, p.Blankings, p.Zeroings = d.sum(), w.blankings, w.zeroings
 	return e.verify(ctx, conn, p, n)
@@ -221,8 +223,9 @@ func publish(ctx context.Context, tx *sql.Tx, p *Plan) error {
 // sweep removes the rows of plans of a sync that never came to exist. Those that are
 // young may be on their way in another process.
 func (e *Engine) sweep(ctx context.Context, conn *sql.Conn, sync string) error {
-	_, err := conn.ExecContext(ctx, `DELETE FROM "millrace"."sync_rows" WHERE substr("plan", 1, length("plan") - ?) = ? AND substr("plan", length("plan") - ?, ?) < ?
+	_, err := conn.ExecContext(ctx, `DELETE FROM "millrace"."sync_rows" WHERE "plan" > ? AND "plan" < ? AND substr("plan", 1, length("plan") - ?) = ? AND substr("plan", length("plan") - ?, ?) < ?
  AND "plan" NOT IN (SELECT "plan" FROM "millrace"."sync_plans" WHERE "sync" = ?)`,
+		sync+"-", sync+".", // the sign after -: most of the table need not be looked at
 		stampSize+tailSize+2, sync, stampSize+tailSize, stampSize, e.Now().UTC().Add(-planning).Format(stamp), sync)
 	return e.Warehouse.Explain(err, "sweep rows of plans of %s that do not exist", sync)
 }
