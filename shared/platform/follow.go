@@ -140,7 +140,7 @@ func (n *Node) follow(ctx context.Context, m *mill, e chain.Event) ([]Ended, err
 	outcomes, err := m.follower.Start(ctx, start)
 	var out []Ended
 	for _, o := range outcomes {
-		ended := Ended{Name: o.Name, State: o.State, Rows: o.Rows, err: o.Err}
+		ended := Ended{Name: o.Name, State: o.State, Rows: o.Rows, told: true, err: o.Err}
 		if !o.Until.IsZero() {
 			ended.Until = &o.Until
 		}

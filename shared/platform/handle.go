@@ -50,6 +50,7 @@ type Ended struct {
 	Error  string     `json:"error,omitempty"`
 
 	again bool
+	told  bool // err is in the log and in millrace.runs already
 	err   error
 }
 
@@ -63,6 +64,12 @@ func (a Answer) Outcome() string {
 		return "failed"
 	}
 	return "ok"
+}
+
+// Refused reports whether an event could not be handled, which is more than that what
+// it asked for was done and failed.
+func (a Answer) Refused() bool {
+	return slices.ContainsFunc(a.Events, func(e Ended) bool { return e.State == Poison })
 }
 
 // Handle deals with a delivery, within the time that ctx, or MILLRACE_DEADLINE where
@@ -248,7 +255,7 @@ func (m *mill) overtaken(ctx context.Context, a *chain.Arrival) (bool, error) {
 // sum makes the answer, and one line of the log where something went wrong.
 func (n *Node) sum(ctx context.Context, d chain.Delivery, ended []Ended) Answer {
 	a := Answer{Function: n.o.Function, Events: ended}
-	var errs []error
+	var errs, news []error
 	for i, e := range ended {
 		a.Again = a.Again || e.again
 		if e.err != nil {
@@ -256,14 +263,18 @@ func (n *Node) sum(ctx context.Context, d chain.Delivery, ended []Ended) Answer 
 				ended[i].Error = e.err.Error()
 			}
 			errs = append(errs, e.err)
+			if !e.told {
+				news = append(news, e.err)
+			}
 		}
 	}
-	if a.Err = errors.Join(errs...); a.Err != nil {
-		level, kind := slog.LevelError, fault.Of(a.Err)
+	a.Err = errors.Join(errs...)
+	if err := errors.Join(news...); err != nil {
+		level, kind := slog.LevelError, fault.Of(err)
 		if a.Again && (kind == fault.Transient || kind == fault.Limited) { // anything else needs a person
 			level = slog.LevelWarn
 		}
-		n.o.Log.Log(ctx, level, "event "+a.Outcome(), "function", n.o.Function, "events", len(ended), "tries", d.Tries, "kind", kind.Error(), "error", a.Err)
+		n.o.Log.Log(ctx, level, "event "+a.Outcome(), "function", n.o.Function, "events", len(ended), "tries", d.Tries, "kind", kind.Error(), "error", err)
 	}
 	return a
 }

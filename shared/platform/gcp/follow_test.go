@@ -2,6 +2,7 @@ package gcp_test
 
 import (
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,6 +45,12 @@ func TestFollower(t *testing.T) {
 	outcomes, fails = nil, fault.New(fault.Auth, "the key")
 	status, body := deliver(t, s.URL, []byte(`{"function":"scores"}`), "X-CloudScheduler", "true", "X-CloudScheduler-ScheduleTime", "2025-01-05T02:15:00Z")
 	expect(t, "a tick that fails, whose sender waits", status, body, 422, `"poison"`)
+	outcomes, fails = []follow.Outcome{{Name: "daily", State: "blocked", Err: fault.New(fault.Refused, "zeroed")}}, nil
+	status, body = deliver(t, s.URL, []byte(`{"function":"scores"}`), "X-CloudScheduler", "true")
+	expect(t, "a tick whose sync is blocked, which need not come again", status, body, 200, `"blocked"`)
+	if n := strings.Count(w.Log.String(), `"message":"event failed"`); n != 2 { // the keys that were refused
+		t.Errorf("%d events failed", n)
+	}
 	if at := w.Starts()[6].At; !at.Equal(time.Date(2025, 1, 5, 2, 15, 0, 0, time.UTC)) {
 		t.Errorf("the tick was due at %v", at)
 	}

@@ -4,7 +4,7 @@
 // pushed Pub/Sub message, a CloudEvent of Eventarc, binary or structured. The answer
 // says whether it comes again: 200 is done with, also where the outcome is a failure
 // that is recorded; 503 and 429 come again by the subscription's retry policy; 422 is
-// only for who waits for the answer of a tick that failed.
+// only for who waits for the answer of a tick that could not be handled.
 //
 // The function obeys the platform's time limit (CLOUD_RUN_TIMEOUT_SECONDS, which the
 // framework makes a deadline) and MILLRACE_DEADLINE. Who may call it is IAM's
@@ -85,7 +85,7 @@ func answer(w http.ResponseWriter, d chain.Delivery, a platform.Answer) {
 		}
 	case a.Again:
 		status = http.StatusServiceUnavailable
-	case a.Err != nil && d.Direct:
+	case a.Refused() && d.Direct:
 		status = http.StatusUnprocessableEntity
 	}
 	w.Header().Set("Content-Type", "application/json")
