@@ -72,7 +72,7 @@ func serve(s settings, parent io.Reader, out io.Writer) error {
 	mux.Handle(zuoraPath+"/", http.StripPrefix(zuoraPath, late(tenant(s.Rows), s.Latency)))
 	mux.Handle("/v4/", organisation(s.Rows))
 	mux.Handle("/api/", instance(s.Rows))
-	mux.Handle("/services/", org())
+	mux.Handle("/services/", org(s.Rows))
 	mux.Handle("/big/", http.StripPrefix("/big", paymentstest.Handler(bigVendor(s))))
 	srv := &http.Server{Handler: mux}
 	served := make(chan error, 1)

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/millrace-data/millrace/functions/salesforcesync/salesforce"
@@ -23,8 +24,18 @@ import (
 	"github.com/millrace-data/millrace/shared/warehouse/duckdb"
 )
 
-// org is Salesforce as the benchmarks use it: a job is done when it is looked at.
-func org() http.Handler { return salesforcetest.New(salesforcetest.Options{Polls: -1}) }
+// org is Salesforce as the benchmarks use it: a job is done when it is looked at. The
+// records are there from the first request on, so that every job does the same.
+func org(rows int) http.Handler {
+	twin := salesforcetest.New(salesforcetest.Options{Polls: -1})
+	seed := sync.OnceFunc(func() {
+		twin.Seed("Account", []string{"DW_Key__c", "Name", "Score__c"}, rows, func(i int, v []string) { v[0], v[1], v[2] = fmt.Sprintf(syncKey, i), "Acme", "1" })
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seed()
+		twin.ServeHTTP(w, r)
+	})
+}
 
 const (
 	syncMemory = "512MiB" // DuckDB's limit
@@ -40,7 +51,7 @@ func wanted(ctx context.Context, dir string, n int, accepted bool) (*warehouse.W
 	}
 	script := []string{`CREATE TABLE wanted AS SELECT printf('key-%08d', i) AS k, CAST(i % 100 AS DECIMAL(18,2)) AS score, substr('ABC', CAST(i % 3 + 1 AS INTEGER), 1) AS tier FROM range(` + strconv.Itoa(n) + `) AS t(i)`}
 	if accepted {
-		script = append(script, `INSERT INTO millrace.sync_sent ("sync", "object", "key", "accepted") SELECT 'scores', 'Account', k, 'Score__c=' || CAST(score AS VARCHAR) || chr(10) || 'Tier__c=' || tier FROM wanted`,
+		script = append(script, `INSERT INTO millrace.sync_sent ("sync", "object", "key", "accepted") SELECT 'scores', 'Account', k, 'Score__c=' || CAST(score AS VARCHAR) || chr(10) || 'Tier__c=' || tier || chr(10) FROM wanted`,
 			`UPDATE wanted SET score = score + 1000 WHERE score = 50`, "CHECKPOINT")
 	}
 	for _, q := range script {
@@ -69,6 +80,8 @@ func (r records) Describe(context.Context, string) (*reverse.Object, error) {
 }
 
 func (records) Budget() reverse.Budget { return reverse.Budget{} }
+
+func (r records) Count(context.Context, string) (int64, error) { return int64(r.n), nil }
 
 func (r records) Read(_ context.Context, q reverse.Query) iter.Seq2[reverse.Record, error] {
 	return func(yield func(reverse.Record, error) bool) {
@@ -126,7 +139,7 @@ func diffFloor(ctx context.Context, s settings, dir string) (n int64, err error)
 	defer func() { err = errors.Join(err, w.Close()) }()
 	s.ready()
 	const join = `CREATE TABLE changed AS SELECT w.* FROM wanted AS w LEFT JOIN millrace.sync_sent AS s ON s."key" = w.k
- WHERE s.accepted IS DISTINCT FROM 'Score__c=' || CAST(w.score AS VARCHAR) || chr(10) || 'Tier__c=' || w.tier`
+ WHERE s.accepted IS DISTINCT FROM 'Score__c=' || CAST(w.score AS VARCHAR) || chr(10) || 'Tier__c=' || w.tier || chr(10)`
 	if _, err := w.DB().ExecContext(ctx, join); err != nil {
 		return 0, err
 	}
@@ -142,6 +155,10 @@ func bulkOurs(ctx context.Context, s settings, dir string) (n int64, err error) 
 	}
 	defer c.Close()
 	t := reverse.Task{Object: "Account", Operation: reverse.Upsert, Key: "DW_Key__c", Fields: []reverse.Field{{Name: "Score__c", Type: reverse.NumberType}, {Name: "Name", Type: reverse.TextType}}}
+	if _, err := c.Describe(ctx, "Account"); err != nil {
+		return 0, err
+	}
+	s.ready()
 	id, err := c.Create(ctx, t)
 	if err != nil {
 		return 0, err
@@ -175,12 +192,12 @@ func bulkFloor(ctx context.Context, s settings, _ string) (int64, error) {
 	for i := range s.Rows {
 		fmt.Fprintf(&body, syncKey+",12.5,\"Acme, Inc\"\n", i)
 	}
-	s.ready()
 	p := plain{url: s.URL}
 	login := salesforcetest.Env(s.URL)
 	p.call(ctx, "POST", "/services/oauth2/token", "application/x-www-form-urlencoded", strings.NewReader(
 		"grant_type=client_credentials&client_id="+login["SALESFORCE_CLIENT_ID"]+"&client_secret="+login["SALESFORCE_CLIENT_SECRET"]))
 	p.token = p.said.Token
+	s.ready()
 	const jobs = "/services/data/v60.0/jobs/ingest"
 	p.call(ctx, "POST", jobs, "application/json", strings.NewReader(`{"object":"Account","operation":"upsert","externalIdFieldName":"DW_Key__c","contentType":"CSV","lineEnding":"LF"}`))
 	job := jobs + "/" + p.said.ID
