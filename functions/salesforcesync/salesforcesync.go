@@ -22,8 +22,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/robfig/cron/v3"
-
 	"github.com/millrace-data/millrace/functions/salesforcesync/salesforce"
 	"github.com/millrace-data/millrace/shared/env"
 	"github.com/millrace-data/millrace/shared/fault"
@@ -211,14 +209,12 @@ func (s *syncs) late(ctx context.Context, j reverse.Job, at time.Time) (bool, er
 		return false, err
 	}
 	if j.Schedule != "" {
-		c, err := cron.ParseStandard(j.Schedule)
-		if err != nil {
-			return false, fault.New(fault.Invalid, "sync %s: schedule %q: %w", j.Name, j.Schedule, err)
-		}
 		if last.IsZero() {
 			last = at.Add(-24 * time.Hour) // a sync that is new does not wait for its next day
 		}
-		return !c.Next(last.UTC()).After(at.UTC()), nil
+		if next := j.Due(last); !next.IsZero() && !next.After(at) {
+			return true, nil
+		}
 	}
 	if j.After == "" {
 		return false, nil
