@@ -81,7 +81,9 @@ func (c *committing) failures(last *int64) (out [][]any, err error) {
 		}
 		row := map[string]string{c.a.p.Job.Key: key}
 		for field, v := range accepts(source) {
-			row[cmp.Or(column[field], field)] = v
+			if v != nil {
+				row[cmp.Or(column[field], field)] = *v
+			}
 		}
 		doc, err := json.Marshal(row)
 		if err != nil {

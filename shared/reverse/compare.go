@@ -182,14 +182,14 @@ func (p *planner) updated(c candidate) (out []FieldChange, m *misfit) {
 // news tells which fields the query says otherwise than what was accepted. In all
 // others, what people have written since stays.
 func (p *planner) news(c candidate) []bool {
-	out, known := make([]bool, len(p.cols)), map[string]string(nil)
+	out, known := make([]bool, len(p.cols)), map[string]*string(nil)
 	all := c.accepted == nil || p.o.Full
 	if !all {
 		known = accepts(*c.accepted)
 	}
 	for i, col := range p.cols {
 		old, ok := known[col.field.Name]
-		out[i] = !p.ignored(c.values[i]) && (all || !equal(c.values[i], old, ok))
+		out[i] = !p.ignored(c.values[i]) && (all || !ok || !same(c.values[i], old))
 	}
 	return out
 }
@@ -203,15 +203,10 @@ func (p *planner) stirred(c candidate) bool {
 }
 
 // ignored reports whether a value says nothing.
-func (p *planner) ignored(v *string) bool { return v == nil && p.job.Nulls != BlankNulls }
+func (p *planner) ignored(v *string) bool { return v == nil && !p.blanks() }
 
-// equal compares a value with an accepted one, which may not be there.
-func equal(v *string, old string, ok bool) bool {
-	if v == nil {
-		return !ok
-	}
-	return ok && *v == old
-}
+// blanks reports whether a null empties its field.
+func (p *planner) blanks() bool { return p.job.Nulls == BlankNulls }
 
 // standing is a live value in its canonical form. One that has none is shown as it
 // is: it is no reason not to write a good one over it.
@@ -243,7 +238,7 @@ func (p *planner) lost(c candidate) (out []FieldChange) {
 // merged is what will have been accepted of a row: what it says now, and, where a
 // null is ignored, what was accepted before.
 func (p *planner) merged(c candidate) string {
-	values, known := c.values, map[string]string(nil)
+	values, known := c.values, map[string]*string(nil)
 	for i, v := range c.values {
 		if !p.ignored(v) || c.accepted == nil {
 			continue
@@ -252,10 +247,10 @@ func (p *planner) merged(c candidate) string {
 			known, values = accepts(*c.accepted), append([]*string{}, values...)
 		}
 		if old, ok := known[p.cols[i].field.Name]; ok {
-			values[i] = &old
+			values[i] = old
 		}
 	}
-	return accepted(p.names(), values)
+	return accepted(p.names(), values, p.blanks())
 }
 
 // unkeyedRejects rejects the rows whose key is no key.

@@ -8,15 +8,20 @@ import (
 
 // The encoding of what was accepted: a line Field=value for each field that is not
 // null, by name, in which a backslash, a newline and a carriage return are \\, \n
-// and \r. The warehouse builds it, too, so that the diff is a join inside it; values
-// are in it as the query says them.
+// and \r, and a line Field for one that was emptied. A field that nothing was said
+// about has no line: a null that was ignored says nothing, and when the job begins to
+// empty fields, it is news. The warehouse builds it, too, so that the diff is a join
+// inside it; values are in it as the query says them.
 
 // accepted is the encoding.
-func accepted(fields []string, values []*string) string {
+func accepted(fields []string, values []*string, blank bool) string {
 	var b strings.Builder
 	for i, v := range values {
-		if v != nil {
+		switch {
+		case v != nil:
 			b.WriteString(fields[i] + "=" + escaped(*v) + "\n")
+		case blank:
+			b.WriteString(fields[i] + "\n")
 		}
 	}
 	return b.String()
@@ -29,12 +34,15 @@ func escaped(v string) string {
 	return strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`).Replace(v)
 }
 
-// accepts reads the encoding.
-func accepts(text string) map[string]string {
-	out := map[string]string{}
+// accepts reads the encoding; nil is a field that was emptied.
+func accepts(text string) map[string]*string {
+	out := map[string]*string{}
 	for line := range strings.Lines(text) {
-		if field, v, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "="); ok {
-			out[field] = unescaped(v)
+		field, v, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		out[field] = nil
+		if ok {
+			v = unescaped(v)
+			out[field] = &v
 		}
 	}
 	return out
@@ -56,7 +64,11 @@ func (p *planner) encoded(alias string) string {
 		for _, sign := range []struct{ code, letter string }{{"92", "chr(92)"}, {"10", "'n'"}, {"13", "'r'"}} {
 			v = fmt.Sprintf("replace(%s, chr(%s), chr(92) || %s)", v, sign.code, sign.letter)
 		}
-		parts = append(parts, fmt.Sprintf("coalesce('%s=' || %s || chr(10), '')", strings.ReplaceAll(c.field.Name, "'", "''"), v))
+		name, null := strings.ReplaceAll(c.field.Name, "'", "''"), "''"
+		if p.blanks() {
+			null = "'" + name + "' || chr(10)"
+		}
+		parts = append(parts, fmt.Sprintf("coalesce('%s=' || %s || chr(10), %s)", name, v, null))
 	}
 	return strings.Join(parts, " || ")
 }

@@ -112,7 +112,8 @@ func (p *planner) candidates(ctx context.Context, from, to int64) ([]candidate, 
 	}
 	at, keys := make(map[string]int, len(page)), make([]string, 0, len(page))
 	for i, c := range page {
-		if p.stirred(c) {
+		// what is no key is not asked for: the destination would refuse the others with it
+		if _, m := preflight(p.key, c.key, p.keyPrefixes()); m == nil && p.stirred(c) {
 			keys, at[p.folded(c.key)] = append(keys, c.key), i
 		}
 	}

@@ -301,6 +301,24 @@ func TestPlanNulls(t *testing.T) {
 	}
 }
 
+// A null that was ignored was never accepted: when the job begins to empty fields, it
+// is news. One that was accepted is not, and somebody's value stays.
+func TestPlanNullsBegin(t *testing.T) { everywhere(t, planNullsBegin) }
+
+func planNullsBegin(w *world) {
+	w.mem.Add("Account", reversetest.Fields{"DW_Key__c": "k1", "Score__c": "1", "Tier__c": "A"})
+	j := job(rows("k1,1,-"))
+	w.want("ignored", w.said(w.plan(j, reverse.PlanOptions{})), []string(nil))
+	j.Nulls = reverse.BlankNulls
+	p := w.plan(j, reverse.PlanOptions{})
+	w.want("emptied", w.said(p), []string{"k1 update Tier__c A→∅"})
+	w.apply(p)
+	w.mem.Edit("Account", "DW_Key__c", "k1", reversetest.Fields{"Tier__c": "B"})
+	w.want("somebody's value", w.said(w.plan(j, reverse.PlanOptions{})), []string(nil))
+	j.Nulls = reverse.IgnoreNulls
+	w.want("ignored again", w.said(w.plan(j, reverse.PlanOptions{})), []string(nil))
+}
+
 // A null that is ignored does not forget what was accepted: when the value is back,
 // it is no news, and somebody's edit meanwhile stays.
 func TestIgnoredNullForgetsNothing(t *testing.T) { everywhere(t, ignoredNullForgetsNothing) }

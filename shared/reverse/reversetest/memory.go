@@ -215,6 +215,11 @@ func (m *Memory) find(q reverse.Query) (out []reverse.Record, err error) {
 	if !ok {
 		return nil, fault.New(fault.NotFound, "there is no object %s", q.Object)
 	}
+	for _, k := range q.Keys { // as a service does: one bad id, and no answer for the others
+		if q.Key == "Id" && len(k) != 15 && len(k) != 18 {
+			return nil, fault.New(fault.Invalid, "a key of Id is not an id of 15 or 18 characters")
+		}
+	}
 	for _, f := range append([]string{q.Key}, q.Fields...) {
 		if _, ok := field(o, f); !ok {
 			return nil, fault.New(fault.Invalid, "%s has no field %s", q.Object, f)
