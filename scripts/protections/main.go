@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -41,7 +42,7 @@ func main() {
 	only := flag.String("run", "", "only the protections whose name contains this")
 	flag.Parse()
 	var chosen []protection
-	for _, p := range protections {
+	for _, p := range slices.Concat(protections, wayBack) {
 		if strings.Contains(p.name, *only) {
 			chosen = append(chosen, p)
 		}

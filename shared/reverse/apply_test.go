@@ -122,6 +122,11 @@ func TestApply(t *testing.T) {
 		if n := w.count(`SELECT count(*) FROM "millrace"."sync_sent" WHERE "plan" = ? AND "destination_id" LIKE '001%' AND "accepted" LIKE 'Score__c=%'`, p.ID); n != 10 {
 			t.Errorf("%d of 10 rows are known as accepted", n)
 		}
+		for key := range now { // results come in an order of their own
+			if n := w.count(`SELECT count(*) FROM "millrace"."sync_sent" WHERE "key" = ? AND "destination_id" = ?`, key, w.mem.ID("Account", "DW_Key__c", key)); n != 1 {
+				t.Errorf("%s is known under another record's id", key)
+			}
+		}
 		if again := w.plan(job(lines(0, 10)), reverse.PlanOptions{}); again.Writes() != 0 {
 			t.Errorf("the next plan writes %d rows", again.Writes())
 		}
@@ -207,7 +212,7 @@ func TestApplyRefuses(t *testing.T) {
 
 func TestFailedRowsAreRejects(t *testing.T) {
 	everyWay(t, func(t *testing.T, w *world) {
-		w.mem.Fail = reversetest.Failing(map[string]string{"k03": "FIELD_CUSTOM_VALIDATION_EXCEPTION"}, 0)
+		w.mem.Fail = reversetest.Failing(map[string]string{"k04": "FIELD_CUSTOM_VALIDATION_EXCEPTION"}, 0)
 		got := w.done(w.approved(job(lines(0, 6))).ID)
 		if got.Sent != 5 || got.Failed != 1 {
 			t.Errorf("%d sent, %d failed", got.Sent, got.Failed)
@@ -215,7 +220,7 @@ func TestFailedRowsAreRejects(t *testing.T) {
 		if n := w.count(`SELECT count(*) FROM "millrace"."rejects" WHERE "function" = 'salesforcesync' AND "table_name" = 'scores' AND "slice" = ? AND "rule" = 'FIELD_CUSTOM_VALIDATION_EXCEPTION' AND "state" = 'open'`, got.ID); n != 1 {
 			t.Errorf("rejects: %v", w.rejects("open"))
 		}
-		w.want("rejects", w.rejects("open"), []string{`FIELD_CUSTOM_VALIDATION_EXCEPTION {"k":"k03","score":"3","tier":"A"}`})
+		w.want("rejects", w.rejects("open"), []string{`FIELD_CUSTOM_VALIDATION_EXCEPTION {"k":"k04","score":"4","tier":"A"}`})
 		w.mem.Fail = nil
 		again := w.approved(job(lines(0, 6)))
 		if again.Writes() != 1 {
@@ -306,6 +311,34 @@ func TestStrangeResults(t *testing.T) {
 	}
 }
 
+// A row that somebody removes from a plan on its way is missed, by the part that has
+// it or at the end.
+func TestRowsThatVanish(t *testing.T) {
+	for name, tc := range map[string]struct {
+		point string
+		sent  int64
+	}{"before it is sent": {"after_job_created", 0}, "after it was sent": {"after_commit", 10}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, embedded(t))
+			w.Bulk, w.Part, w.Poll = 1, 4, time.Millisecond
+			p := w.approved(job(lines(0, 10)))
+			w.Point = func(name string) {
+				if name == tc.point {
+					w.Point = nil
+					w.exec(`DELETE FROM "millrace"."sync_rows" WHERE "plan" = ? AND "n" = 2`, p.ID)
+				}
+			}
+			got, err := w.Apply(t.Context(), p.ID)
+			if !errors.Is(err, fault.Corrupt) || got.State != reverse.PlanApplying {
+				t.Errorf("got %+v, %v", got, err)
+			}
+			if n := w.count(`SELECT count(*) FROM "millrace"."sync_sent"`); n != tc.sent {
+				t.Errorf("%d rows are known as accepted, want %d", n, tc.sent)
+			}
+		})
+	}
+}
+
 func TestLostAnswers(t *testing.T) {
 	for _, call := range []reversetest.Call{reversetest.Write, reversetest.Create, reversetest.Upload, reversetest.End, reversetest.Look, reversetest.Results, reversetest.Read} {
 		t.Run(string(call), func(t *testing.T) {
@@ -360,6 +393,23 @@ func TestQuota(t *testing.T) {
 			t.Error("there was no pause to speak of")
 		}
 		w.inBalance(got)
+	})
+}
+
+// What people keep is kept while the destination would still take requests.
+func TestApplyLeavesPeopleTheirRequests(t *testing.T) {
+	eachWay(t, func(t *testing.T, w *world) {
+		p := w.approved(job(lines(0, 10)))
+		w.mem.Use(-1000)
+		w.mem.Use(80)
+		w.mem.Max = 100
+		got, err := w.Apply(t.Context(), p.ID)
+		if !errors.Is(err, fault.Limited) || got.State != reverse.PlanPaused || len(w.mem.Log()) > 0 {
+			t.Fatalf("80 of 100 used and 20 kept: %+v, %v, writes %v", got, err, w.mem.Log())
+		}
+		w.mem.Use(-1000)
+		w.now = got.PausedUntil
+		w.done(p.ID)
 	})
 }
 

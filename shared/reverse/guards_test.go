@@ -115,7 +115,7 @@ func TestTheSentenceOfTheDesign(t *testing.T) {
 	values[300] = "95.5>0"
 	blocks := judge(onField(FieldGuard{Zeroed: limit(10, 1)}), updates("S", values...), 0)
 	if len(blocks) != 1 || blocks[0].Observed != "412 values of S would become 0 (82.4 % of 500 planned writes)" || blocks[0].Allowed != "at most 10 and 1 %" {
-		t.Errorf("got %+v", blocks)
+		t.Fatalf("got %+v", blocks)
 	}
 	var keys []string
 	for _, e := range blocks[0].Examples {

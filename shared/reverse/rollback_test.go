@@ -117,6 +117,24 @@ func TestRollbackOfWhatFailed(t *testing.T) {
 	}
 }
 
+// A record that somebody made between our last look and our write is theirs, though
+// the plan was to create it.
+func TestRollbackOfWhatWasFound(t *testing.T) {
+	w := newWorld(t, embedded(t))
+	p := w.approved(job(lines(0, 3)))
+	w.mem.Before = func(c reversetest.Call, _ int) error {
+		if c == reversetest.Write {
+			w.mem.Before = nil
+			w.mem.Add("Account", reversetest.Fields{"DW_Key__c": "k00", "Name": "theirs"})
+		}
+		return nil
+	}
+	w.done(p.ID)
+	if got := w.undone(p.ID); got.Deletes != 2 || got.Kept != 1 || w.values()["k00"]["Name"] != "theirs" {
+		t.Errorf("got %+v, left %v", got, w.values())
+	}
+}
+
 func TestRollbackOutOfDate(t *testing.T) {
 	w := newWorld(t, embedded(t))
 	for i := range 3 {

@@ -225,7 +225,7 @@ func TestSamePlanIsNotMadeTwice(t *testing.T) {
 	if err != nil || second.ID == first.ID || old.State != PlanStale || old.Next != second.ID {
 		t.Errorf("after another plan the first is %s, next %s, %v; want stale, next %s", old.State, old.Next, err, second.ID)
 	}
-	e.Now = func() time.Time { return clock.Add(time.Hour + time.Minute) } // plans of one moment are a little apart
+	e.Now = func() time.Time { return second.PlannedAt.Add(time.Hour) }
 	if third := make(scores(), 5); third.ID == second.ID {
 		t.Error("an expired plan is handed out again")
 	}
