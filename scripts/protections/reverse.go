@@ -25,7 +25,7 @@ var wayBack = []protection{
 		`WHERE %[6]s IN`}}},
 	{"reverse: a null says nothing", sync, "TestPlanNulls", []edit{{
 		"shared/reverse/compare.go",
-		`return v == nil && p.job.Nulls != BlankNulls`,
+		`return v == nil && !p.blanks()`,
 		`return false`}}},
 	{"reverse: what others wrote over what was accepted", sync, "TestPlanUpsert/DuckDB$", []edit{{
 		"shared/reverse/compare.go",

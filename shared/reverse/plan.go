@@ -82,7 +82,7 @@ type column struct {
 
 // run does the steps of a plan, cheap ones first.
 func (p *planner) run(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{p.describe, p.sources, p.begin, p.desire, p.diff, p.live} {
+	for _, step := range []func(context.Context) error{p.describe, p.sources, p.desire, p.diff, p.live} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -187,13 +187,6 @@ func (p *planner) affordable(requests int64) error {
 			p.job.Name, b.Used, b.Max, kept, requests)
 	}
 	return nil
-}
-
-// begin looks at what the query reads. What is wrong there blocks the plan, which is
-// made all the same: it shows what would be written.
-func (p *planner) begin(ctx context.Context) (err error) {
-	p.plan.Blocked, err = p.inputs(ctx, p.job)
-	return err
 }
 
 func (e *Engine) point(name string) {
