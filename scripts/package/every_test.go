@@ -53,7 +53,7 @@ func onlyJobs(t *testing.T, dir, name string) {
 func onlyAsked(t *testing.T) {
 	t.Helper()
 	if os.Getenv("MILLRACE_PACKAGE") == "" {
-		t.Skip("set MILLRACE_PACKAGE=all to package and start functions, as .ci/run does")
+		t.Skip("set MILLRACE_PACKAGE=all, or half as .ci/run does, to package and start functions")
 	}
 }
 
