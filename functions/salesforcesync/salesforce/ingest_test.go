@@ -148,7 +148,7 @@ func TestUploadIsSentOnce(t *testing.T) {
 		"web page":                func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) },
 		"503":                     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) },
 		"429":                     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
-		"http.StatusUnauthorized": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, expired, http.StatusUnauthorized) },
+		"401": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, expired, http.StatusUnauthorized) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := newOrg(t)
