@@ -19,6 +19,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	sf "github.com/snowflakedb/gosnowflake/v2"
@@ -89,11 +90,11 @@ func opened(cfg *sf.Config, kind, err error) error {
 
 // quiet stops the client's own log: it is not ours, and what a query text holds is
 // nobody's business. Errors come back as errors.
-func quiet() {
+var quiet = sync.OnceFunc(func() {
 	l := sf.GetLogger()
 	l.SetOutput(io.Discard)
 	_ = l.SetLogLevel("OFF") // a level that it does not know changes nothing; the output is gone all the same
-}
+})
 
 // Driver is the Snowflake side of package warehouse.
 type Driver struct {
