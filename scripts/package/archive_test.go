@@ -94,7 +94,7 @@ func TestOrdersThatNobodyCanCarryOut(t *testing.T) {
 		o    order
 		want string
 	}{
-		{order{fn: "", cloud: "gcp", arch: "arm64"}, "one of adaptive, clari"},
+		{order{fn: "", cloud: "gcp", arch: "arm64"}, "one of accountscore, adaptive"},
 		{order{fn: "clippy", cloud: "gcp", arch: "arm64"}, `no function "clippy"`},
 		{order{fn: "clari", cloud: "azure", arch: "arm64"}, "CLOUD=gcp or CLOUD=aws"},
 		{order{fn: "load", cloud: "aws", arch: "mips"}, "ARCH=arm64"},
