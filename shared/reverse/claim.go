@@ -40,6 +40,9 @@ func (e *Engine) claim(ctx context.Context, id string) (*Plan, error) {
 		if p.Owner == e.Owner && p.LeaseUntil.Equal(until) {
 			return nil // an earlier try was committed and its answer lost
 		}
+		if p.State == PlanApplied {
+			return nil // somebody ended it while we waited
+		}
 		if err := alone(ctx, tx, p); err != nil {
 			return err
 		}
