@@ -144,11 +144,11 @@ func TestUploadIsSentOnce(t *testing.T) {
 			conn, _, _ := w.(http.Hijacker).Hijack()
 			conn.Close()
 		},
-		"200":                     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) },
-		"web page":                func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) },
-		"503":                     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) },
-		"429":                     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
-		"401": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, expired, http.StatusUnauthorized) },
+		"200":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) },
+		"web page": func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) },
+		"503":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) },
+		"429":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
+		"401":      func(w http.ResponseWriter, _ *http.Request) { http.Error(w, expired, http.StatusUnauthorized) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := newOrg(t)

@@ -52,7 +52,7 @@ CREATE TABLE IF NOT EXISTS "millrace"."sync_plans" ("plan" VARCHAR, "sync" VARCH
 
 DESCRIBE TABLE "millrace"."sync_rows";
 
-CREATE TABLE IF NOT EXISTS "millrace"."sync_rows" ("plan" VARCHAR, "n" NUMBER(38,0), "key" VARCHAR, "kind" VARCHAR, "field" VARCHAR, "before" VARCHAR, "after" VARCHAR, "part" NUMBER(38,0), "state" VARCHAR, "destination_id" VARCHAR, "code" VARCHAR, "error" VARCHAR);
+CREATE TABLE IF NOT EXISTS "millrace"."sync_rows" ("plan" VARCHAR, "n" NUMBER(38,0), "key" VARCHAR, "kind" VARCHAR, "field" VARCHAR, "before" VARCHAR, "after" VARCHAR, "part" NUMBER(38,0), "state" VARCHAR, "destination_id" VARCHAR, "code" VARCHAR, "error" VARCHAR, "accepted" VARCHAR);
 
 DESCRIBE TABLE "millrace"."sync_jobs";
 
