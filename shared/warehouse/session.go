@@ -33,45 +33,10 @@ func (w *Warehouse) Explain(err error, format string, args ...any) error {
 	return w.fail(err, format, args...)
 }
 
-// Filler is an optional ability of a driver: a way to insert many rows that is
-// faster than INSERT … VALUES, outside of transactions or in the one that is open on
-// the connection.
-type Filler interface {
-	Fill(ctx context.Context, conn *sql.Conn, schema, table string, cols []string, rows iter.Seq2[[]any, error]) (int64, error)
-}
-
 // Fill inserts rows into a table on conn, holding few of them at a time. Schema is ""
 // for a temporary table. It stops at the first error of rows; what was inserted until
 // then stays, unless a transaction is open on conn and rolled back.
-func (w *Warehouse) Fill(ctx context.Context, conn *sql.Conn, schema, table string, cols []string, rows iter.Seq2[[]any, error]) (n int64, err error) {
-	if f, ok := w.driver.(Filler); ok {
-		n, err = f.Fill(ctx, conn, schema, table, cols, rows)
-		return n, w.fail(err, "fill %s", table)
-	}
-	name := quote(table)
-	if schema != "" {
-		name = Name{schema, table}.String()
-	}
-	const most = 200
-	var some [][]any
-	flush := func() error {
-		err := insertRows(ctx, conn, name, cols, some)
-		n += int64(len(some))
-		some = some[:0]
-		return w.fail(err, "fill %s", table)
-	}
-	for row, err := range rows {
-		if err != nil {
-			return n, err
-		}
-		if some = append(some, row); len(some) == most {
-			if err := flush(); err != nil {
-				return n, err
-			}
-		}
-	}
-	if len(some) == 0 {
-		return n, nil
-	}
-	return n, flush()
+func (w *Warehouse) Fill(ctx context.Context, conn *sql.Conn, schema, table string, cols []string, rows iter.Seq2[[]any, error]) (int64, error) {
+	n, err := w.driver.Fill(ctx, conn, schema, table, cols, rows)
+	return n, w.fail(err, "fill %s", table)
 }

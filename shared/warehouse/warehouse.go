@@ -17,6 +17,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"sync"
 	"time"
@@ -45,6 +46,10 @@ type Driver interface {
 	// then takes the table's place with its comments. Readers never see an empty
 	// table. Only here may there be DDL inside a transaction, where it is part of it.
 	Replace(ctx context.Context, tx *sql.Tx, t Name, fill func(shadow string) error) error
+	// Fill inserts many rows on conn, outside of transactions or in the one that is
+	// open there, and returns how many. Schema is "" for a temporary table. It holds
+	// few of them at a time, and conn is free while rows makes more.
+	Fill(ctx context.Context, conn *sql.Conn, schema, table string, cols []string, rows iter.Seq2[[]any, error]) (int64, error)
 	// Fault gives a database error its kind; nil kind leaves it Transient.
 	Fault(err error) error
 }

@@ -47,6 +47,9 @@ func (o Options) settle(cfg *sf.Config) error {
 		"DATE_OUTPUT_FORMAT":              "YYYY-MM-DD",
 		"DATE_INPUT_FORMAT":               "AUTO",
 		"JSON_INDENT":                     "0",
+		// Never: the client would make a stage for many bound values, which commits the
+		// transaction it does that in.
+		"CLIENT_STAGE_ARRAY_BINDING_THRESHOLD": "0",
 	} {
 		if given := find(cfg.Params, name); given != "" {
 			delete(cfg.Params, given)
