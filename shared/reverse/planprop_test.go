@@ -195,6 +195,25 @@ func TestView(t *testing.T) {
 	}
 }
 
+func TestViewOfDeletes(t *testing.T) {
+	w := newWorld(t, embedded(t))
+	for i := range 30 {
+		w.mem.Add("Account", reversetest.Fields{"DW_Key__c": fmt.Sprintf("k%02d", i), "Score__c": fmt.Sprint(i)})
+	}
+	j := job(lines(0, 30))
+	j.Operation = reverse.Delete
+	v, err := w.View(t.Context(), w.plan(j, reverse.PlanOptions{}).ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := v.Deleted; len(d) != 5 || d[0].Key != "k00" || d[4].Key != "k24" || d[4].ID == "" || len(v.Fields) != 0 {
+		t.Fatalf("got %+v", v)
+	}
+	if f := v.Deleted[1].Fields; f[0].Field != "Score__c" || *f[0].Before != "6" {
+		t.Errorf("what is lost: %+v", f)
+	}
+}
+
 // A plan of many rows holds few of them at a time.
 func TestPlanIsBounded(t *testing.T) {
 	if testing.Short() {

@@ -162,6 +162,44 @@ func TestRollbackOutOfDate(t *testing.T) {
 	}
 }
 
+// A record that we created is not deleted once somebody else changed anything of it,
+// before the rollback was planned or after.
+func TestRollbackKeepsWhatOthersEdited(t *testing.T) {
+	w := newWorld(t, embedded(t))
+	o := account()
+	o.Creator, o.Editor = "Maker__c", "Editor__c"
+	for _, name := range []string{o.Creator, o.Editor} {
+		o.Fields = append(o.Fields, reverse.Field{Name: name, Type: reverse.TextType, Length: 18, Nullable: true})
+	}
+	w.mem = reversetest.New(o)
+	w.Connect = w.mem.Connector()
+	p := w.done(w.approved(job(lines(0, 4))).ID)
+	edit := func(key string) {
+		if n := w.mem.Edit("Account", "DW_Key__c", key, reversetest.Fields{"Name": "theirs", "Editor__c": "grace"}); n != 1 {
+			t.Fatalf("edited %d of %s", n, key)
+		}
+	}
+	edit("k01")
+	r, err := w.Rollback(t.Context(), p.ID)
+	if err != nil || r.Deletes != 3 || r.Kept != 1 {
+		t.Fatalf("got %+v, %v", r, err)
+	}
+	if _, err := w.Approve(t.Context(), r.ID, "ben", ""); err != nil {
+		t.Fatal(err)
+	}
+	edit("k02")
+	if r, err = w.Apply(t.Context(), r.ID); !errors.Is(err, fault.Refused) || len(w.values()) != 4 {
+		t.Fatalf("got %+v, %v, left %v", r, err, w.values())
+	}
+	if r, err = w.Approve(t.Context(), r.Next, "ben", ""); err != nil || r.Deletes != 2 || r.Kept != 2 {
+		t.Fatalf("got %+v, %v", r, err)
+	}
+	w.done(r.ID)
+	if left := w.values(); len(left) != 2 || left["k01"] == nil || left["k02"] == nil {
+		t.Errorf("left %v", left)
+	}
+}
+
 // Above some thousand rows, all records are read at once instead of those that the
 // plan names.
 func TestManyRows(t *testing.T) {
