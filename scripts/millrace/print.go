@@ -80,6 +80,14 @@ func figure[N int | int64](n N) string {
 	return s
 }
 
+// counted is a number of things: 1 row, 2 rows.
+func counted[N int | int64](n N, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return figure(n) + " " + what
+}
+
 // instant is a time for people: a date where it is midnight, "-" where there is none.
 func instant(t *time.Time) string {
 	switch {

@@ -96,13 +96,6 @@ func (a *app) showLint(r lintReport) error {
 	return nil
 }
 
-func counted(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return figure(n) + " " + what
-}
-
 func (a *app) syncSchemaCommand() *cobra.Command {
 	return &cobra.Command{Use: "schema", Short: "Print the JSON Schema of job files, for editors", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

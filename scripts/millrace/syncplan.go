@@ -109,7 +109,7 @@ func (a *app) showPlan(ctx context.Context, s *syncing, p *reverse.Plan) error {
 	a.say("%s creates · %s updates · %s deletes · %s unchanged · %s rejected · %s values blanked · %s zeroed", figure(p.Creates), figure(p.Updates),
 		figure(p.Deletes), figure(p.Unchanged), figure(p.Rejected), figure(p.Blankings), figure(p.Zeroings))
 	if p.Kept > 0 {
-		a.say("%s records are left alone: somebody changed them since", figure(p.Kept))
+		a.say("%s left alone: changed by somebody since, gone, or deleted by Id, which nothing brings back", counted(p.Kept, "record"))
 	}
 	if err := a.showChanges(ctx, s, p); err != nil {
 		return err
@@ -165,7 +165,10 @@ func shown(v *string) string {
 // field, with a sample, and the largest changes.
 func (a *app) showChanges(ctx context.Context, s *syncing, p *reverse.Plan) error {
 	v, err := s.View(ctx, p.ID)
-	if err != nil || len(v.Fields) == 0 {
+	if err != nil {
+		return err
+	}
+	if err := a.showDeleted(v.Deleted, p.Deletes); err != nil || len(v.Fields) == 0 {
 		return err
 	}
 	a.say("")
@@ -183,6 +186,25 @@ func (a *app) showChanges(ctx context.Context, s *syncing, p *reverse.Plan) erro
 	g = newGrid("KEY", "FIELD", "BEFORE#", "", "AFTER#")
 	for _, x := range v.Largest {
 		g.row(short(x.Key, 40), x.Field, shown(x.Before), "→", shown(x.After))
+	}
+	return g.write(a.out)
+}
+
+// showDeleted prints records that go, with what is lost.
+func (a *app) showDeleted(sample []reverse.Change, all int64) error {
+	if len(sample) == 0 {
+		return nil
+	}
+	a.say("\nto be deleted, %d of %s", len(sample), figure(all))
+	g := newGrid("KEY", "ID", "WHAT IS LOST")
+	for _, c := range sample {
+		var lost []string
+		for _, f := range c.Fields {
+			if f.Before != nil {
+				lost = append(lost, f.Field+": "+short(*f.Before, 30))
+			}
+		}
+		g.row(short(c.Key, 40), c.ID, strings.Join(lost, ", "))
 	}
 	return g.write(a.out)
 }

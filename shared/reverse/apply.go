@@ -147,14 +147,14 @@ func (a *applier) compare(ctx context.Context) error {
 		return err
 	}
 	if !a.resumed {
-		return &outdated{why: fmt.Sprintf("%d of its %d records are no longer as they were when it was made", moved, a.p.Writes()), again: true}
+		return &outdated{why: fmt.Sprintf("records that are no longer as they were when it was made: %d of %d", moved, a.p.Writes()), again: true}
 	}
 	return a.leaveOut(ctx)
 }
 
 // moved counts the rows whose record is not as the plan expects, in seenTable.
 func (a *applier) moved(ctx context.Context, where string, args ...any) (n int64, err error) {
-	l := looking{e: a.e, d: a.d, conn: a.conn, p: a.p, object: a.object, byKey: KindCreate, where: where, args: args}
+	l := looking{e: a.e, d: a.d, conn: a.conn, p: a.p, object: a.object, byKey: KindCreate, edits: a.p.Undoes != "" && a.p.Deletes > 0, where: where, args: args}
 	if err := l.look(ctx); err != nil {
 		return 0, err
 	}

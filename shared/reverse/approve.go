@@ -25,7 +25,7 @@ func (e *Engine) Approve(ctx context.Context, id, by, hash string) (p *Plan, err
 	if _, err := e.Get(ctx, id); err != nil {
 		return nil, err
 	}
-	err = e.Warehouse.Transact(ctx, "approve plan "+id, func(tx *sql.Tx) error {
+	err = e.decide(ctx, "approve plan "+id, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE "millrace"."sync_plans" SET "updated_at" = "updated_at" WHERE "plan" = ?`, id); err != nil { // nobody else changes it meanwhile
 			return err
 		}

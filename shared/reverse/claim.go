@@ -26,7 +26,7 @@ func (e *Engine) claim(ctx context.Context, id string) (*Plan, error) {
 		return p, err
 	}
 	until := time.Now().UTC().Add(e.lease()).Truncate(time.Microsecond)
-	err = e.Warehouse.Transact(ctx, "claim plan "+id, func(tx *sql.Tx) error {
+	err = e.decide(ctx, "claim plan "+id, func(tx *sql.Tx) error {
 		// Touch every plan of the object: of two claims at once, one waits for the other
 		// or meets it.
 		if _, err := tx.ExecContext(ctx, `UPDATE `+plansTable+` SET "updated_at" = "updated_at" WHERE "object" = ?`, p.Object); err != nil {
@@ -55,6 +55,20 @@ func (e *Engine) claim(ctx context.Context, id string) (*Plan, error) {
 		return err
 	})
 	return p, err
+}
+
+// decide runs a transaction that may refuse. What it refuses with names the plan and
+// says why; nothing is put in front of it.
+func (e *Engine) decide(ctx context.Context, what string, do func(tx *sql.Tx) error) error {
+	var refused error
+	err := e.Warehouse.Transact(ctx, what, func(tx *sql.Tx) error {
+		err := do(tx)
+		if refused = nil; errors.Is(err, fault.Refused) || errors.Is(err, fault.Stale) {
+			refused = err
+		}
+		return err
+	})
+	return cmp.Or(refused, err)
 }
 
 type querier interface {

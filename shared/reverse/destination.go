@@ -53,6 +53,7 @@ type Object struct {
 	Creatable, Updatable, Deletable bool
 	Readable                        bool
 	Prefix                          string // that ids of its records begin with; "" = unknown
+	Creator, Editor                 string // fields that say who made a record and who changed it last; "" = there are none
 	Fields                          []Field
 }
 

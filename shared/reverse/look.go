@@ -24,6 +24,7 @@ type looking struct {
 	p      *Plan
 	object *Object
 	byKey  Kind
+	edits  bool // also: which records somebody else changed after who made them; see lastEdited
 	where  string
 	args   []any
 }
@@ -32,6 +33,8 @@ const (
 	looksAtAll  = 10_000 // rows above which all records of an object are read at once
 	looksAtMost = 20     // as long as they are not this many times as many
 	lookPage    = 2_000  // keys of one Read
+
+	lastEdited = "edited" // value of a record's own line
 )
 
 // look fills seenTable: for each row, the record's id, whether it is there ("here"),
@@ -41,9 +44,9 @@ func (l looking) look(ctx context.Context) error {
 		return err
 	}
 	q := `SELECT s."n", s."kind", s."id",
- s."here", CASE WHEN s."kind" = 'create' THEN 1 - s."here" WHEN s."here" = 1 AND s."as_before" = 1 THEN 1 ELSE 0 END AS "before",
+ s."here", CASE WHEN s."kind" = 'create' THEN 1 - s."here" WHEN s."kind" = 'delete' AND s."edited" = 1 THEN 0 WHEN s."here" = 1 AND s."as_before" = 1 THEN 1 ELSE 0 END AS "before",
  CASE WHEN s."kind" = 'delete' THEN 1 - s."here" WHEN s."here" = 1 AND s."as_after" = 1 THEN 1 ELSE 0 END AS "after"
- FROM (SELECT r."n", max(r."kind") AS "kind", max(h."id") AS "id", max(CASE WHEN h."id" IS NULL THEN 0 ELSE 1 END) AS "here",
+ FROM (SELECT r."n", max(r."kind") AS "kind", max(h."id") AS "id", max(CASE WHEN h."id" IS NULL THEN 0 ELSE 1 END) AS "here", max(CASE WHEN h."value" IS NULL THEN 0 ELSE 1 END) AS "edited",
  min(CASE WHEN v."value" IS NOT DISTINCT FROM r."before" THEN 1 ELSE 0 END) AS "as_before", min(CASE WHEN v."value" IS NOT DISTINCT FROM r."after" THEN 1 ELSE 0 END) AS "as_after" FROM ` + l.joined() + ` GROUP BY r."n") AS s`
 	err := remake(ctx, l.conn, seenTable, `"n" BIGINT, "kind" VARCHAR, "id" VARCHAR, "here" BIGINT, "before" BIGINT, "after" BIGINT`, q, append([]any{l.p.ID}, l.args...)...)
 	return l.e.Warehouse.Explain(err, "compare plan %s with what is live", l.p.ID)
@@ -94,6 +97,9 @@ func (l looking) read(ctx context.Context) error {
 // queries is what to ask: for the records by their keys, or for all there are.
 func (l looking) queries(ctx context.Context, n int64, fields []string) (iter.Seq2[Query, error], error) {
 	all := Query{Object: l.p.Object, Key: l.p.Job.ExternalID, Fields: fields}
+	if l.edits && l.object.Creator != "" && l.object.Editor != "" {
+		all.Fields = append(all.Fields, l.object.Creator, l.object.Editor)
+	}
 	if n > looksAtAll {
 		size, err := l.d.Count(ctx, l.p.Object)
 		if err != nil {
@@ -170,7 +176,7 @@ func (l looking) names(q Query, rec Record) (out []string) {
 }
 
 func (l looking) record(name string, q Query, rec Record, yield func([]any, error) bool) bool {
-	if !yield([]any{name, rec.ID, "", nil}, nil) {
+	if !yield([]any{name, rec.ID, "", l.edited(q, rec)}, nil) {
 		return false
 	}
 	for i, v := range rec.Values {
@@ -183,6 +189,15 @@ func (l looking) record(name string, q Query, rec Record, yield func([]any, erro
 		}
 	}
 	return true
+}
+
+// edited is what the record's own line says: that somebody changed it after who made
+// it, nil where nobody did or that is not asked.
+func (l looking) edited(q Query, rec Record) any {
+	if n := len(q.Fields); l.edits && n >= 2 && q.Fields[n-1] == l.object.Editor && !same(rec.Values[n-2], rec.Values[n-1]) {
+		return lastEdited
+	}
+	return nil
 }
 
 // canonicalOr is the canonical text; a live value that has none is compared as it is,

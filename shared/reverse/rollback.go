@@ -11,9 +11,10 @@ import (
 
 // Rollback makes the plan that undoes one that was applied, from what stood there
 // before it: fields are restored that still hold our value, records that we created
-// are deleted where all our fields still hold our values, and records that we deleted
-// are created again, with new ids and the fields of the job. What somebody changed
-// since is left as it is, and counted as Kept. Nothing is written: the plan waits for
+// are deleted where all our fields still hold our values and, as far as the destination
+// tells, nobody else changed any other; records that we deleted are created again, with
+// new ids and the fields of the job. What somebody changed since is left as it is, and
+// counted as Kept. Nothing is written: the plan waits for
 // an approval, like any other, and can be rolled back itself.
 func (e *Engine) Rollback(ctx context.Context, id string) (*Plan, error) {
 	old, err := e.Get(ctx, id)
@@ -66,7 +67,7 @@ type undoing struct {
 
 // looking is the rows that were sent, and did what the plan said.
 func (u *undoing) looking() looking {
-	return looking{e: u.e, d: u.d, conn: u.conn, p: u.old, object: u.object, byKey: KindDelete, where: `r."state" = 'sent' AND r."code" IS NULL`}
+	return looking{e: u.e, d: u.d, conn: u.conn, p: u.old, object: u.object, byKey: KindDelete, edits: u.old.Creates > 0, where: `r."state" = 'sent' AND r."code" IS NULL`}
 }
 
 // changes streams what brings the records back, in the plan's order, and counts what
@@ -99,12 +100,12 @@ func (u *undoing) changes(ctx context.Context, l looking) iter.Seq2[Change, erro
 type undone struct {
 	c    Change // as it was
 	here bool
+	mine bool      // nobody else is known to have changed the record after who made it
 	live []*string // of the fields
-
 }
 
 func (u *undoing) page(ctx context.Context, l looking, from int64) (out []Change, err error) {
-	rows, err := u.conn.QueryContext(ctx, `SELECT r."n", r."key", r."kind", r."destination_id", r."field", r."before", r."after", CASE WHEN h."id" IS NULL THEN 0 ELSE 1 END, v."value" FROM `+l.joined()+` AND r."n" > ? AND r."n" <= ? ORDER BY r."n", r."field"`,
+	rows, err := u.conn.QueryContext(ctx, `SELECT r."n", r."key", r."kind", r."destination_id", r."field", r."before", r."after", CASE WHEN h."id" IS NULL THEN 0 ELSE 1 END, CASE WHEN h."value" IS NULL THEN 1 ELSE 0 END, v."value" FROM `+l.joined()+` AND r."n" > ? AND r."n" <= ? ORDER BY r."n", r."field"`,
 		append(append([]any{u.old.ID}, l.args...), from, from+changePage)...)
 	if err != nil {
 		return nil, err
@@ -118,15 +119,15 @@ func (u *undoing) page(ctx context.Context, l looking, from int64) (out []Change
 	}
 	for rows.Next() {
 		var c Change
-		var here int64
+		var here, mine int64
 		var f FieldChange
 		var live *string
-		if err := rows.Scan(null[int64]{&c.N}, null[string]{&c.Key}, &c.Kind, null[string]{&c.ID}, &f.Field, &f.Before, &f.After, null[int64]{&here}, &live); err != nil {
+		if err := rows.Scan(null[int64]{&c.N}, null[string]{&c.Key}, &c.Kind, null[string]{&c.ID}, &f.Field, &f.Before, &f.After, null[int64]{&here}, null[int64]{&mine}, &live); err != nil {
 			return nil, err
 		}
 		if c.N != one.c.N {
 			flush()
-			one = undone{c: c, here: here == 1}
+			one = undone{c: c, here: here == 1, mine: mine == 1}
 		}
 		if f.Field != u.old.Job.ExternalID {
 			one.c.Fields, one.live = append(one.c.Fields, f), append(one.live, live)
@@ -167,7 +168,7 @@ func (u *undoing) undo(o undone) (Change, bool) {
 	}
 	if o.c.Kind == KindCreate {
 		back.Kind = KindDelete
-		return back, ours == len(o.c.Fields)
+		return back, ours == len(o.c.Fields) && o.mine
 	}
 	back.Kind = KindUpdate
 	return back, len(back.Fields) > 0

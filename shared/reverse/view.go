@@ -15,6 +15,7 @@ type View struct {
 	Plan    *Plan       `json:"-"`
 	Largest []Example   `json:"largest"` // numbers by how much they change for what they were, then what is blanked
 	Fields  []FieldView `json:"fields"`  // by name
+	Deleted []Change    `json:"deleted"` // records that go, from all over the plan
 }
 
 // FieldView is what a plan does to one field of all records that it creates or
@@ -52,13 +53,14 @@ func (e *Engine) View(ctx context.Context, id string) (*View, error) {
 			return nil, err
 		}
 		if c.Kind == KindDelete {
+			v.delete(c)
 			continue
 		}
 		for _, f := range c.Fields {
 			v.see(c, f)
 		}
 	}
-	out := &View{Plan: p, Largest: v.top()}
+	out := &View{Plan: p, Largest: v.top(), Deleted: v.deleted}
 	for _, name := range slices.Sorted(maps.Keys(v.fields)) {
 		out.Fields = append(out.Fields, v.fields[name].view(name))
 	}
@@ -69,6 +71,14 @@ type viewer struct {
 	fields           map[string]*fieldViewer
 	numbers, blanked tally
 	step             int64 // of the plan, between rows of the sample
+	deleted          []Change
+	next             int64 // row from which on deleted takes one
+}
+
+func (v *viewer) delete(c Change) {
+	if c.N >= v.next && len(v.deleted) < viewSample {
+		v.deleted, v.next = append(v.deleted, c), c.N+v.step
+	}
 }
 
 type fieldViewer struct {

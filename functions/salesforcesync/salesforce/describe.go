@@ -107,7 +107,14 @@ func (d *description) object() *reverse.Object {
 	o := &reverse.Object{Name: d.Name, Creatable: d.Createable, Updatable: d.Updateable, Deletable: d.Deletable,
 		Readable: d.Queryable, Prefix: d.KeyPrefix, Fields: make([]reverse.Field, 0, len(d.Fields))}
 	for i := range d.Fields {
-		o.Fields = append(o.Fields, d.Fields[i].field())
+		f := d.Fields[i].field()
+		o.Fields = append(o.Fields, f)
+		switch strings.ToLower(f.Name) {
+		case "createdbyid":
+			o.Creator = f.Name
+		case "lastmodifiedbyid":
+			o.Editor = f.Name
+		}
 	}
 	return o
 }
