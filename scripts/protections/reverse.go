@@ -149,6 +149,14 @@ var wayBack = []protection{
 		"shared/reverse/rollback.go",
 		`return back, ours == len(o.c.Fields)`,
 		`return back, true`}}},
+	{"reverse: a record that others edited is not deleted", sync, "TestRollbackKeepsWhatOthersEdited", []edit{{
+		"shared/reverse/rollback.go",
+		`ours == len(o.c.Fields) && o.mine`,
+		`ours == len(o.c.Fields)`}}},
+	{"reverse: nor one that they edited after the plan", sync, "TestRollbackKeepsWhatOthersEdited", []edit{{
+		"shared/reverse/apply.go",
+		`edits: a.p.Undoes != "" && a.p.Deletes > 0, `,
+		``}}},
 	{"reverse: a record that was found is not deleted", sync, "TestRollbackOfWhatWasFound", []edit{{
 		"shared/reverse/rollback.go",
 		` AND r."code" IS NULL`,
