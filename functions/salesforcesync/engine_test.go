@@ -28,7 +28,7 @@ func org(t *testing.T, o salesforcetest.Options) (*salesforcetest.Server, *rever
 	for i := range accounts / 2 {
 		twin.Insert("Account", map[string]string{"Name": fmt.Sprint("Account ", i), "DW_Key__c": fmt.Sprintf("k%03d", i), "Score__c": "99.5", "Tier__c": "bronze"})
 	}
-	w, err := duckdb.Open(t.Context(), duckdb.Options{Path: filepath.Join(t.TempDir(), "w.duckdb"), Memory: "256MiB"})
+	w, err := duckdb.Open(t.Context(), duckdb.Options{Path: filepath.Join(t.TempDir(), "w.duckdb"), Memory: "256MiB", Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

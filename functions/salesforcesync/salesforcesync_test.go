@@ -54,7 +54,7 @@ func newShop(t *testing.T) *shop {
 	srv := httptest.NewServer(s.twin)
 	t.Cleanup(srv.Close)
 	var err error
-	if s.warehouse, err = duckdb.Open(t.Context(), duckdb.Options{Path: filepath.Join(t.TempDir(), "w.duckdb"), Memory: "256MiB"}); err != nil {
+	if s.warehouse, err = duckdb.Open(t.Context(), duckdb.Options{Path: filepath.Join(t.TempDir(), "w.duckdb"), Memory: "256MiB", Threads: 1}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.warehouse.Close() })

@@ -46,7 +46,7 @@ type shop struct {
 
 func newShop(t *testing.T) *shop {
 	t.Helper()
-	w, err := duckdb.Open(t.Context(), duckdb.Options{Path: t.TempDir() + "/w.duckdb", Memory: "256MiB"})
+	w, err := duckdb.Open(t.Context(), duckdb.Options{Path: t.TempDir() + "/w.duckdb", Memory: "256MiB", Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

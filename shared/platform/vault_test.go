@@ -100,7 +100,7 @@ func TestRotation(t *testing.T) {
 	o.Secrets = s
 	var opened []*warehouse.Warehouse
 	o.Warehouse = func(ctx context.Context, _ string) (*warehouse.Warehouse, error) {
-		wh, err := duckdb.Open(ctx, duckdb.Options{Path: t.TempDir() + "/w.duckdb", Memory: "128MiB"})
+		wh, err := duckdb.Open(ctx, duckdb.Options{Path: t.TempDir() + "/w.duckdb", Memory: "128MiB", Threads: 1})
 		opened = append(opened, wh)
 		return wh, err
 	}

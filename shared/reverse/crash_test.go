@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 }
 
 func crashChild(ctx context.Context, dir string) error {
-	w, err := duckdb.Open(ctx, duckdb.Options{Path: filepath.Join(dir, "w.duckdb"), Memory: "256MiB"})
+	w, err := duckdb.Open(ctx, duckdb.Options{Path: filepath.Join(dir, "w.duckdb"), Memory: "256MiB", Threads: 1})
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func TestKilledAnywhere(t *testing.T) {
 func crash(t *testing.T, op reverse.Operation, point string) {
 	dir := t.TempDir()
 	open := func() *world {
-		w, err := duckdb.Open(t.Context(), duckdb.Options{Path: filepath.Join(dir, "w.duckdb"), Memory: "256MiB"})
+		w, err := duckdb.Open(t.Context(), duckdb.Options{Path: filepath.Join(dir, "w.duckdb"), Memory: "256MiB", Threads: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,7 +23,7 @@ var clock = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 // engine is one on an embedded warehouse of its own.
 func engine(t testing.TB) *Engine {
 	t.Helper()
-	w, err := duckdb.Open(t.Context(), duckdb.Options{Path: filepath.Join(t.TempDir(), "w.duckdb"), Memory: "512MiB"})
+	w, err := duckdb.Open(t.Context(), duckdb.Options{Path: filepath.Join(t.TempDir(), "w.duckdb"), Memory: "512MiB", Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func newWorld(t testing.TB, w *warehouse.Warehouse) *world {
 
 func embedded(t testing.TB) *warehouse.Warehouse {
 	t.Helper()
-	w, err := duckdb.Open(t.Context(), duckdb.Options{Path: filepath.Join(t.TempDir(), "w.duckdb"), Memory: "512MiB"})
+	w, err := duckdb.Open(t.Context(), duckdb.Options{Path: filepath.Join(t.TempDir(), "w.duckdb"), Memory: "512MiB", Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func TestWorker(t *testing.T) {
 	if os.Getenv("TWIN_URL") == "" {
 		t.Skip("this is the process that other tests start")
 	}
-	w, err := duckdb.Open(t.Context(), duckdb.Options{Path: os.Getenv("TWIN_DB"), Memory: "256MiB"})
+	w, err := duckdb.Open(t.Context(), duckdb.Options{Path: os.Getenv("TWIN_DB"), Memory: "256MiB", Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func TestOperations(t *testing.T) {
 }
 
 func operation(t *testing.T, op reverse.Operation, rows int) {
-	w, err := duckdb.Open(t.Context(), duckdb.Options{Path: filepath.Join(t.TempDir(), "w.duckdb"), Memory: "256MiB"})
+	w, err := duckdb.Open(t.Context(), duckdb.Options{Path: filepath.Join(t.TempDir(), "w.duckdb"), Memory: "256MiB", Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,7 +61,7 @@ type trip struct {
 }
 
 func roundTrip(t *testing.T, r *rand.Rand) {
-	w, err := duckdb.Open(t.Context(), duckdb.Options{Path: filepath.Join(t.TempDir(), "w.duckdb"), Memory: "256MiB"})
+	w, err := duckdb.Open(t.Context(), duckdb.Options{Path: filepath.Join(t.TempDir(), "w.duckdb"), Memory: "256MiB", Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func TestApplyInBadWeather(t *testing.T) {
 		"quota":                    {begin: func(c *client) { c.twin.SetUsage(0, 20) }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, err := duckdb.Open(t.Context(), duckdb.Options{Path: filepath.Join(t.TempDir(), "w.duckdb"), Memory: "256MiB"})
+			w, err := duckdb.Open(t.Context(), duckdb.Options{Path: filepath.Join(t.TempDir(), "w.duckdb"), Memory: "256MiB", Threads: 1})
 			if err != nil {
 				t.Fatal(err)
 			}

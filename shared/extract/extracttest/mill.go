@@ -59,7 +59,7 @@ func Open(ctx context.Context, dir string, lookup env.Lookup) (*Mill, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := duckdb.Open(ctx, duckdb.Options{Path: filepath.Join(dir, "warehouse.duckdb"), Memory: "512MiB"})
+	w, err := duckdb.Open(ctx, duckdb.Options{Path: filepath.Join(dir, "warehouse.duckdb"), Memory: "512MiB", Threads: 1})
 	if err != nil {
 		return nil, err
 	}

@@ -56,7 +56,7 @@ func New(t testing.TB) *World {
 	}
 	t.Cleanup(srv.Stop)
 	srv.CreateBucketWithOpts(fakestorage.CreateBucketOpts{Name: Bucket})
-	w, err := duckdb.Open(context.WithoutCancel(t.Context()), duckdb.Options{Path: filepath.Join(t.TempDir(), "warehouse.duckdb"), Memory: "256MiB"})
+	w, err := duckdb.Open(context.WithoutCancel(t.Context()), duckdb.Options{Path: filepath.Join(t.TempDir(), "warehouse.duckdb"), Memory: "256MiB", Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

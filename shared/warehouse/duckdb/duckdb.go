@@ -91,7 +91,7 @@ type Driver struct{}
 // Exclusive reports that no other process can have the file open.
 func (Driver) Exclusive() bool { return true }
 
-// Type is the SQL type of a column, as information_schema spells it.
+// Type is the SQL type of a column, as DESCRIBE spells it.
 func (Driver) Type(c record.Column) string {
 	switch c.Type {
 	case record.Integer:
@@ -116,9 +116,14 @@ func (Driver) Document(text string) string { return "CAST(" + text + " AS JSON)"
 // Text is the document as it is kept.
 func (Driver) Text(document string) string { return "CAST(" + document + " AS VARCHAR)" }
 
-// Columns reads the catalog.
+// Columns describes the table: information_schema is ten times as slow, because it
+// reads all of the catalog.
 func (Driver) Columns(ctx context.Context, conn *sql.Conn, schema, table string) (map[string]string, error) {
-	rows, err := conn.QueryContext(ctx, `SELECT column_name, data_type FROM information_schema.columns WHERE table_catalog = current_database() AND table_schema = ? AND table_name = ?`, schema, table)
+	rows, err := conn.QueryContext(ctx, `SELECT column_name, column_type FROM (DESCRIBE `+warehouse.Name{Schema: schema, Table: table}.String()+`)`)
+	var e *duckdb.Error
+	if errors.As(err, &e) && e.Type == duckdb.ErrorTypeCatalog {
+		return nil, nil // there is no such table, or no such schema
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func TestConformance(t *testing.T) {
 
 func at(t *testing.T, path string) *warehouse.Warehouse {
 	t.Helper()
-	w, err := duckdb.Open(t.Context(), duckdb.Options{Path: path, Memory: "512MiB"})
+	w, err := duckdb.Open(t.Context(), duckdb.Options{Path: path, Memory: "512MiB", Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

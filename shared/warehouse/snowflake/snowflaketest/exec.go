@@ -106,15 +106,11 @@ func (s *session) exists(t table) bool {
 	if _, known := s.srv.tables.Load(t); known {
 		return true
 	}
-	ok := s.has("tables", t) || s.has("views", t)
-	if ok {
-		s.srv.tables.Store(t, true)
+	rows, err := s.conn.QueryContext(context.Background(), "DESCRIBE "+t.String()) // a look into duckdb_tables reads all of them
+	if err != nil {
+		return false
 	}
-	return ok
-}
-
-func (s *session) has(what string, t table) bool {
-	var n int
-	err := s.conn.QueryRowContext(context.Background(), "SELECT count(*) FROM duckdb_"+what+"() WHERE database_name = ? AND schema_name = ? AND "+strings.TrimSuffix(what, "s")+"_name = ?", t.db, t.schema, t.name).Scan(&n)
-	return err == nil && n > 0
+	rows.Close()
+	s.srv.tables.Store(t, true)
+	return true
 }

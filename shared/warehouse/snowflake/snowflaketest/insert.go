@@ -104,11 +104,10 @@ func (s *session) columns(ctx context.Context, t table) (types map[string]string
 			s.srv.tables.Store(key{t}, columnList{types, all})
 		}
 	}()
-	db, schema := t.db, t.schema
-	if s.temps[t] {
-		db, schema = "temp", "main"
+	rows, err := s.conn.QueryContext(ctx, "SELECT column_name, column_type FROM (DESCRIBE "+s.place(t)+")")
+	if err != nil && ctx.Err() == nil {
+		return nil, nil, nil // there is none
 	}
-	rows, err := s.conn.QueryContext(ctx, "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = ? AND schema_name = ? AND table_name = ? ORDER BY column_index", db, schema, t.name)
 	if err != nil {
 		return nil, nil, err
 	}
