@@ -3,7 +3,6 @@ package reverse_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"github.com/millrace-data/millrace/shared/reverse"
 	"github.com/millrace-data/millrace/shared/reverse/reversetest"
 	"github.com/millrace-data/millrace/shared/warehouse/duckdb"
+	"github.com/millrace-data/millrace/shared/warehouse/warehousetest"
 )
 
 // The crash tests run this test binary again as a child that applies a plan and
@@ -37,15 +37,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	flag.Parse() // a random case is some hundred statements: they are few, unless they are asked for
-	asked := false
-	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "rapid.checks" })
-	if !asked {
-		if err := flag.Set("rapid.checks", "25"); err != nil {
-			panic(err)
-		}
-	}
-	os.Exit(m.Run())
+	warehousetest.Main(m, 25)
 }
 
 func crashChild(ctx context.Context, dir string) error {

@@ -19,6 +19,8 @@ import (
 	"github.com/millrace-data/millrace/shared/warehouse/warehousetest"
 )
 
+func TestMain(m *testing.M) { warehousetest.Main(m, 30) }
+
 func TestConformance(t *testing.T) {
 	warehousetest.Run(t, func(t *testing.T) *warehouse.Warehouse {
 		w := at(t, filepath.Join(t.TempDir(), "w.duckdb"))

@@ -1,9 +1,7 @@
 package snowflake_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -16,19 +14,8 @@ import (
 	"github.com/millrace-data/millrace/shared/warehouse/warehousetest"
 )
 
-// Each statement goes through the protocol here, and a random case is hundreds, so
-// that random cases are few here, unless they are asked for.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	asked := false
-	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "rapid.checks" })
-	if !asked {
-		if err := flag.Set("rapid.checks", "12"); err != nil {
-			panic(err)
-		}
-	}
-	os.Exit(m.Run())
-}
+// Each statement goes through the protocol here.
+func TestMain(m *testing.M) { warehousetest.Main(m, 8) }
 
 func TestConformance(t *testing.T) {
 	warehousetest.Run(t, func(t *testing.T) *warehouse.Warehouse {

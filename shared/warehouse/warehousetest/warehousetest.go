@@ -8,6 +8,9 @@
 package warehousetest
 
 import (
+	"flag"
+	"os"
+	"strconv"
 	"testing"
 
 	"github.com/millrace-data/millrace/shared/warehouse"
@@ -17,6 +20,20 @@ import (
 type property struct {
 	name string
 	test func(s *store)
+}
+
+// Main runs the tests with so many random cases each, unless -rapid.checks asks for
+// another number: where a case is hundreds of statements, rapid's hundred take long.
+func Main(m *testing.M, cases int) {
+	flag.Parse()
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "rapid.checks" })
+	if !asked {
+		if err := flag.Set("rapid.checks", strconv.Itoa(cases)); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
 }
 
 // Run checks every property. open returns a warehouse in which nothing was ever
