@@ -138,8 +138,13 @@ func (s *Staging) merge(ctx context.Context, tx *sql.Tx) error {
 	if n := quote(s.l.Table.Newest); s.l.Table.Newest != "" {
 		differ += fmt.Sprintf(" AND (t.%[1]s IS NULL OR s.%[1]s >= t.%[1]s)", n)
 	}
-	_, err := tx.ExecContext(ctx, fmt.Sprintf("MERGE INTO %s AS t USING %s AS s ON %s WHEN MATCHED AND %s THEN UPDATE SET %s WHEN NOT MATCHED THEN INSERT (%s) VALUES (%s)",
-		s.name(), staged, on, differ, strings.Join(set, ", "), strings.Join(cols, ", "), strings.Join(exprs, ", ")), append(args, args...)...)
+	matched := " AND " + differ
+	if o, ok := s.w.driver.(Ordered); ok { // rows that are to be written, and no others
+		matched = ""
+		staged = fmt.Sprintf("(SELECT s.* FROM %s AS s LEFT JOIN %s AS t ON %s WHERE t.%s IS NULL OR %s ORDER BY %s)", staged, s.name(), on, quote(s.l.Table.Key[0]), differ, o.Place("t"))
+	}
+	_, err := tx.ExecContext(ctx, fmt.Sprintf("MERGE INTO %s AS t USING %s AS s ON %s WHEN MATCHED%s THEN UPDATE SET %s WHEN NOT MATCHED THEN INSERT (%s) VALUES (%s)",
+		s.name(), staged, on, matched, strings.Join(set, ", "), strings.Join(cols, ", "), strings.Join(exprs, ", ")), append(args, args...)...)
 	return err
 }
 

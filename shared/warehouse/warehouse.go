@@ -58,6 +58,13 @@ type Driver interface {
 // on the database. Leases of other owners are then void: they cannot be alive.
 type Exclusive interface{ Exclusive() bool }
 
+// Ordered is an optional ability: a driver that updates rows hundreds of times as
+// slowly where they come in another order than the table has them.
+type Ordered interface {
+	// Place is the SQL of where a row of the table lies.
+	Place(table string) string
+}
+
 // Remote is an optional ability: a driver that reads the stage's objects itself,
 // so that nobody fetches them first.
 type Remote interface{ Remote() bool }

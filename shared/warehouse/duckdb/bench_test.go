@@ -36,8 +36,9 @@ func payments(mode record.Mode) record.Table {
 		record.Column{Name: "created_at", Type: record.Timestamp})}
 }
 
-// paymentParts writes benchRows payments as benchParts parts; ids begin at from.
-func paymentParts(b *testing.B, from int) (files []string) {
+// paymentParts writes payments as benchParts parts; ids begin at from. Those of a later
+// version all say something else, and come in another order.
+func paymentParts(b *testing.B, from, rows, version int) (files []string) {
 	b.Helper()
 	dir := b.TempDir()
 	for p := range benchParts {
@@ -51,10 +52,14 @@ func paymentParts(b *testing.B, from int) (files []string) {
 			b.Fatal(err)
 		}
 		w := bufio.NewWriter(z)
-		for i := from + p*benchRows/benchParts; i < from+(p+1)*benchRows/benchParts; i++ {
+		for n := p * rows / benchParts; n < (p+1)*rows/benchParts; n++ {
+			i := from + n
+			if version > 0 {
+				i = from + n*7919%rows
+			}
 			h := uint64(i) * 0x9E3779B97F4A7C15
 			fmt.Fprintf(w, `{"id":"pay_%016x","customer":"cus_%08x","currency":"%s","status":"succeeded","method":"card","description":"Invoice %d of the month","amount":"%d.%02d","quantity":"%d","captured":"true","created_at":"2026-01-%02d 12:%02d:%02d.%06d","_seq":%d}`+"\n",
-				h, h>>40, []string{"EUR", "USD", "GBP"}[i%3], i, h>>50, i%100, i%7, i%28+1, i%60, i/60%60, i, i+1)
+				h, h>>40, []string{"EUR", "USD", "GBP"}[i%3], i, h>>50, i%100, i%7+version, i%28+1, i%60, i/60%60, i, n+1)
 		}
 		for _, close := range []func() error{w.Flush, z.Close, f.Close} {
 			if err := close(); err != nil {
@@ -76,9 +81,9 @@ func open(b *testing.B) *warehouse.Warehouse {
 }
 
 // load stages, measures the rules that every table has, and commits.
-func load(b *testing.B, w *warehouse.Warehouse, t record.Table, id string, files []string) {
+func load(b *testing.B, w *warehouse.Warehouse, t record.Table, id string, rows int64, files []string) {
 	b.Helper()
-	l := warehouse.Load{Table: t, Files: files, Now: time.Now(), Slice: warehouse.Slice{Function: "bench", Table: t.FullName(), ID: id, Purpose: "live", Fence: 1, Digest: id, RowsSource: benchRows, RowsStaged: benchRows}}
+	l := warehouse.Load{Table: t, Files: files, Now: time.Now(), Slice: warehouse.Slice{Function: "bench", Table: t.FullName(), ID: id, Purpose: "live", Fence: 1, Digest: id, RowsSource: rows, RowsStaged: rows}}
 	st, err := w.Stage(b.Context(), l)
 	if err != nil {
 		b.Fatal(err)
@@ -95,7 +100,7 @@ func load(b *testing.B, w *warehouse.Warehouse, t record.Table, id string, files
 // BenchmarkLoad measures a slice of a million payments from staging to commit,
 // beside what DuckDB needs for one plain INSERT of the same files (insert).
 func BenchmarkLoad(b *testing.B) {
-	files, next := paymentParts(b, 0), paymentParts(b, benchRows)
+	files, next, changed := paymentParts(b, 0, benchRows, 0), paymentParts(b, benchRows, benchRows, 0), paymentParts(b, 0, benchRows*11/10, 1)
 	b.Run("insert", func(b *testing.B) {
 		for b.Loop() {
 			b.StopTimer()
@@ -116,7 +121,7 @@ func BenchmarkLoad(b *testing.B) {
 		}
 	})
 	for _, mode := range []record.Mode{record.Append, record.Merge} {
-		for _, into := range []string{"empty", "disjoint", "same"} {
+		for _, into := range []string{"empty", "disjoint", "same", "changed"} {
 			b.Run(string(mode)+"/"+into, func(b *testing.B) {
 				for b.Loop() {
 					b.StopTimer()
@@ -127,12 +132,16 @@ func BenchmarkLoad(b *testing.B) {
 					}
 					switch into {
 					case "disjoint":
-						load(b, w, t, "before", next)
-					case "same":
-						load(b, w, t, "before", files)
+						load(b, w, t, "before", benchRows, next)
+					case "same", "changed":
+						load(b, w, t, "before", benchRows, files)
+					}
+					slice, rows := files, int64(benchRows)
+					if into == "changed" {
+						slice, rows = changed, benchRows*11/10
 					}
 					b.StartTimer()
-					load(b, w, t, "slice", files)
+					load(b, w, t, "slice", rows, slice)
 					b.StopTimer()
 					w.Close()
 					b.StartTimer()
