@@ -288,7 +288,7 @@ func (a *applier) unknown(ctx context.Context, p *part) error {
 	if p.Attempt >= rowTries {
 		again = RowUnprocessed
 	}
-	err := remake(ctx, a.conn, outcomeTable, outcomeColumns, `SELECT "n", "kind", CASE WHEN "after" = 1 THEN 'sent' WHEN "before" = 1 THEN CAST(? AS VARCHAR) ELSE 'unprocessed' END, "id", NULL,
+	err := a.outcome(ctx, `SELECT "n", "kind", CASE WHEN "after" = 1 THEN 'sent' WHEN "before" = 1 THEN CAST(? AS VARCHAR) ELSE 'unprocessed' END, "id", NULL,
  CASE WHEN "after" = 1 THEN NULL WHEN "before" = 1 THEN CAST(? AS VARCHAR) ELSE CAST(? AS VARCHAR) END FROM `+seenTable,
 		string(again), "the destination did not answer, and the record is as it was", "the destination did not answer, and the record is neither as it was nor as it was to be")
 	if err != nil {
@@ -299,7 +299,7 @@ func (a *applier) unknown(ctx context.Context, p *part) error {
 
 // refuse ends the rows of a part that the destination does not take as a whole.
 func (a *applier) refuse(ctx context.Context, p *part, why error) error {
-	err := remake(ctx, a.conn, outcomeTable, outcomeColumns, `SELECT "n", max("kind"), 'unprocessed', NULL, NULL, CAST(? AS VARCHAR) FROM `+rowsTable+` WHERE "plan" = ? AND "part" = ? AND "state" = 'sending' GROUP BY "n"`,
+	err := a.outcome(ctx, `SELECT "n", max("kind"), 'unprocessed', NULL, NULL, CAST(? AS VARCHAR) FROM `+rowsTable+` WHERE "plan" = ? AND "part" = ? AND "state" = 'sending' GROUP BY "n"`,
 		why.Error(), a.p.ID, p.N)
 	if err != nil {
 		return a.e.Warehouse.Explain(err, "outcome of part %d of plan %s", p.N, a.p.ID)
