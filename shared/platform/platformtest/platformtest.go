@@ -340,7 +340,11 @@ func (w *world) once(id, function string, event []byte) {
 		return
 	}
 	w.seen[id] = true
-	for range 1 + w.rng.IntN(2) {
+	times := 1
+	if w.rng.IntN(4) == 0 { // whatever comes twice, its consequences do, too: more would be mostly those
+		times = 2
+	}
+	for range times {
 		w.queue = append(w.queue, delivery{function: function, event: event})
 	}
 }
