@@ -74,9 +74,12 @@ func (a Answer) Refused() bool {
 
 // Handle deals with a delivery, within the time that ctx, or MILLRACE_DEADLINE where
 // that ends sooner, leaves. It says again only where the outcome could not be
-// recorded or may be another one next time.
+// recorded or may be another one next time. Where it does not come back in time, the
+// process ends.
 func (n *Node) Handle(ctx context.Context, d chain.Delivery) Answer {
+	opened := n.guard(ctx, "open", opening)
 	m, release, err := n.hold(ctx)
+	opened()
 	if err != nil { // the deployment is at fault, not the event
 		n.secrets.Forget()
 		return n.sum(ctx, d, []Ended{{State: again, again: true, err: fmt.Errorf("open function %s: %w", n.o.Function, err)}})
@@ -84,6 +87,9 @@ func (n *Node) Handle(ctx context.Context, d chain.Delivery) Answer {
 	defer release()
 	ctx, cancel := budget(ctx, m.settings.Deadline)
 	defer cancel()
+	if at, ok := ctx.Deadline(); ok {
+		defer n.guard(ctx, "handle", time.Until(at)+grace)()
+	}
 	var ended []Ended
 	for _, e := range chain.Newest(d.Events) {
 		ended = append(ended, n.one(ctx, m, d, e)...)

@@ -44,6 +44,7 @@ type Options struct {
 	Instance  string                                                                // by which a person finds this worker; "" = the host's name
 	Point     func(name string)                                                     // crash points, for tests
 	Lease     time.Duration                                                         // see [extract.Engine]
+	Exit      func(code int)                                                        // ends the process where an event does not come back; nil = os.Exit
 }
 
 // Chain is a chain that can be closed.
@@ -80,6 +81,9 @@ func New(o Options) *Node {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Exit == nil {
+		o.Exit = os.Exit
 	}
 	if o.Instance == "" {
 		o.Instance, _ = os.Hostname()
