@@ -27,6 +27,7 @@ import (
 	"github.com/millrace-data/millrace/shared/fault"
 	"github.com/millrace-data/millrace/shared/record"
 	"github.com/millrace-data/millrace/shared/warehouse"
+	_ "github.com/millrace-data/millrace/shared/warehouse/snowflake/internal/hush" // before the client
 )
 
 // Options say where the warehouse is and how sessions behave.
