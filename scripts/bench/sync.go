@@ -166,9 +166,16 @@ func bulkOurs(ctx context.Context, s settings, dir string) (n int64, err error) 
 	score, name := "12.5", "Acme, Inc"
 	values := []reverse.Value{{Set: true, Text: &score}, {Set: true, Text: &name}}
 	rows := func(yield func(reverse.Row, error) bool) {
-		for i := range s.Rows {
-			if !yield(reverse.Row{Key: fmt.Sprintf(syncKey, i), Values: values}, nil) {
+		key := fmt.Appendf(nil, syncKey, 0) // counted up in place: fmt would be a tenth of what is measured
+		for range s.Rows {
+			if !yield(reverse.Row{Key: string(key), Values: values}, nil) {
 				return
+			}
+			for d := len(key) - 1; ; d-- {
+				if key[d]++; key[d] <= '9' {
+					break
+				}
+				key[d] = '0'
 			}
 		}
 	}

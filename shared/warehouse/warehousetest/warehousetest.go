@@ -26,6 +26,9 @@ type property struct {
 // another number: where a case is hundreds of statements, rapid's hundred take long.
 func Main(m *testing.M, cases int) {
 	flag.Parse()
+	if testing.Short() {
+		cases = max(cases/5, 3)
+	}
 	asked := false
 	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "rapid.checks" })
 	if !asked {
