@@ -88,6 +88,13 @@ func counted[N int | int64](n N, what string) string {
 	return figure(n) + " " + what
 }
 
+// paused says until when, where a command is to be run again.
+func (a *app) paused(until *time.Time) {
+	if until != nil {
+		a.say("paused until %s: run the same command again then", until.Format(time.RFC3339))
+	}
+}
+
 // instant is a time for people: a date where it is midnight, "-" where there is none.
 func instant(t *time.Time) string {
 	switch {

@@ -202,9 +202,7 @@ func (a *app) showResync(r resyncReport) error {
 		for _, e := range r.Errors {
 			a.say("%s %s: %s", e.State, e.Slice, short(e.Error, 400))
 		}
-		if r.PausedUntil != nil {
-			a.say("paused until %s: run the same command again then", r.PausedUntil.Format(time.RFC3339))
-		}
+		a.paused(r.PausedUntil)
 		return nil
 	}
 	g := newGrid("TABLE", "ROWS#", "SHADOW#", "ADDED#", "REMOVED#", "CHANGED#", "SAME#")

@@ -214,9 +214,7 @@ func (a *app) report(rep *local.Report) error {
 		}
 		a.say("%s %s %s: %s", e.State, e.Table, e.Slice, short(why, 400))
 	}
-	if rep.PausedUntil != nil {
-		a.say("paused until %s: run the same command again then", rep.PausedUntil.Format(time.RFC3339))
-	}
+	a.paused(rep.PausedUntil)
 	return nil
 }
 

@@ -105,9 +105,7 @@ func (a *app) syncApply(ctx context.Context, s *syncing, id string) error {
 	switch {
 	case err != nil:
 		a.say("%s", short(err.Error(), 600))
-		if r.PausedUntil != nil {
-			a.say("paused until %s: run the same command again then", r.PausedUntil.Format(time.RFC3339))
-		}
+		a.paused(r.PausedUntil)
 	case p.Failed+p.Unprocessed > 0:
 		a.say("why: millrace query \"select key, code, error from millrace.sync_rows where plan = '%s' and state <> 'sent'\"", p.ID)
 	}

@@ -330,6 +330,11 @@ var protections = []protection{
 		`	_ "github.com/millrace-data/millrace/shared/warehouse/snowflake/internal/hush" // before the client
 `,
 		``}}},
+	{"snowflake: no stage is made in a transaction", "./shared/warehouse/snowflake", "TestFillIsFewStatements", []edit{{
+		"shared/warehouse/snowflake/session.go",
+		`		"CLIENT_STAGE_ARRAY_BINDING_THRESHOLD": "0",
+`,
+		``}}},
 	{"platform: opening that does not come back", "./shared/platform", "TestStuckInvocationEndsTheProcess/opening", []edit{{
 		"shared/platform/handle.go",
 		`opened := n.guard(ctx, "open", opening)`,

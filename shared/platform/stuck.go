@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	opening = 2 * time.Minute  // for opening what the environment names
-	grace   = 15 * time.Second // beyond the time of an event
+	opening = 2 * time.Minute // for opening what the environment names
+	grace   = time.Minute     // beyond the time of an event: leases are given back in it, and what happened is recorded
 )
 
 // guard ends the process unless stop is called in time. An invocation that does not

@@ -165,8 +165,10 @@ func (p *planner) broken(err error) error {
 	if fault.Of(err) == fault.Corrupt {
 		return fault.New(fault.Invalid, "query of sync %s: a value does not convert to the type that the query casts it to; run it with millrace query to see where, and cast with try_cast", p.job.Name)
 	}
-	if fault.Of(err) == fault.Invalid && p.Warehouse.Remote() {
-		err = fmt.Errorf(`%w; the names that Millrace makes are lower case, so write them in quotes: "analytics"."account_scores"`, err)
+	for _, in := range p.Inputs { // a warehouse that looks for capitals says so in its error
+		if fault.Of(err) == fault.Invalid && strings.Contains(err.Error(), strings.ToUpper(in.Schema)) {
+			return fmt.Errorf(`%w; the names that Millrace makes are lower case, so write them in quotes: "%s"."%s"`, err, in.Schema, in.Table)
+		}
 	}
 	return err
 }

@@ -24,7 +24,7 @@ type looking struct {
 	p      *Plan
 	object *Object
 	byKey  Kind
-	edits  bool // also: which records somebody else changed after who made them; see lastEdited
+	edits  bool // also: which records somebody else changed after who made them; see people
 	where  string
 	args   []any
 }
@@ -97,9 +97,7 @@ func (l looking) read(ctx context.Context) error {
 // queries is what to ask: for the records by their keys, or for all there are.
 func (l looking) queries(ctx context.Context, n int64, fields []string) (iter.Seq2[Query, error], error) {
 	all := Query{Object: l.p.Object, Key: l.p.Job.ExternalID, Fields: fields}
-	if l.edits && l.object.Creator != "" && l.object.Editor != "" {
-		all.Fields = append(all.Fields, l.object.Creator, l.object.Editor)
-	}
+	all.Fields = append(all.Fields, l.people()...)
 	if n > looksAtAll {
 		size, err := l.d.Count(ctx, l.p.Object)
 		if err != nil {
@@ -176,10 +174,18 @@ func (l looking) names(q Query, rec Record) (out []string) {
 }
 
 func (l looking) record(name string, q Query, rec Record, yield func([]any, error) bool) bool {
-	if !yield([]any{name, rec.ID, "", l.edited(q, rec)}, nil) {
+	values, edited := rec.Values, any(nil)
+	if who := len(l.people()); who > 0 { // they are asked for last
+		n := len(values) - who
+		if !same(values[n], values[n+1]) {
+			edited = lastEdited
+		}
+		values = values[:n]
+	}
+	if !yield([]any{name, rec.ID, "", edited}, nil) {
 		return false
 	}
-	for i, v := range rec.Values {
+	for i, v := range values {
 		if v == nil || *v == "" {
 			continue
 		}
@@ -191,13 +197,13 @@ func (l looking) record(name string, q Query, rec Record, yield func([]any, erro
 	return true
 }
 
-// edited is what the record's own line says: that somebody changed it after who made
-// it, nil where nobody did or that is not asked.
-func (l looking) edited(q Query, rec Record) any {
-	if n := len(q.Fields); l.edits && n >= 2 && q.Fields[n-1] == l.object.Editor && !same(rec.Values[n-2], rec.Values[n-1]) {
-		return lastEdited
+// people are the fields that say who made a record and who changed it last; none
+// where that is not asked, or the destination does not tell.
+func (l looking) people() []string {
+	if !l.edits || l.object.Creator == "" || l.object.Editor == "" {
+		return nil
 	}
-	return nil
+	return []string{l.object.Creator, l.object.Editor}
 }
 
 // canonicalOr is the canonical text; a live value that has none is compared as it is,

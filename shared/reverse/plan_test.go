@@ -230,6 +230,24 @@ func TestPlanOfNonsense(t *testing.T) {
 	}
 }
 
+// Names without quotes are capitals to Snowflake, and ours are not.
+func TestPlanSaysWhatCapitalsMean(t *testing.T) {
+	if testing.Short() {
+		t.Skip("Snowflake's stand-in takes seconds")
+	}
+	w := newWorld(t, standIn(t))
+	w.Inputs = []reverse.Input{{Function: "scores", Schema: "analytics", Table: "scores"}}
+	w.exec(`CREATE SCHEMA "analytics"`)
+	w.exec(`CREATE TABLE "analytics"."scores" ("k" VARCHAR, "score" BIGINT, "tier" VARCHAR)`)
+	if _, err := w.Plan(t.Context(), job("select * from analytics.scores"), reverse.PlanOptions{}); !errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), `in quotes: "analytics"."scores"`) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := w.Plan(t.Context(), job("select * from nowhere"), reverse.PlanOptions{}); !errors.Is(err, fault.Invalid) || strings.Contains(err.Error(), "in quotes") {
+		t.Errorf("got %v", err)
+	}
+	w.plan(job(`select * from "analytics"."scores"`), reverse.PlanOptions{})
+}
+
 func TestPlanLeavesPeopleTheirRequests(t *testing.T) {
 	w := newWorld(t, embedded(t))
 	w.mem.Max = 100

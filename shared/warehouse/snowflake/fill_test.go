@@ -1,24 +1,36 @@
 package snowflake_test
 
 import (
+	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/millrace-data/millrace/shared/warehouse"
 )
 
-// Some thousand rows are one statement, a transaction stays open, and what is long is
-// cut where it would be too much for one request.
-func TestFillIsFewStatements(t *testing.T) {
-	w, r := open(t, "")
+// filled is a session with a temporary table to fill.
+func filled(t *testing.T, w *warehouse.Warehouse, columns string) *sql.Conn {
+	t.Helper()
 	conn, err := w.Session(t.Context(), "fill")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	if _, err := conn.ExecContext(t.Context(), `CREATE TEMPORARY TABLE "filled" ("n" BIGINT, "text" VARCHAR, "at" TIMESTAMP_NTZ(6), "none" BOOLEAN)`); err != nil {
+	t.Cleanup(func() { conn.Close() })
+	if _, err := conn.ExecContext(t.Context(), `CREATE TEMPORARY TABLE "filled" (`+columns+`)`); err != nil {
 		t.Fatal(err)
 	}
+	return conn
+}
+
+// Some thousand rows are one statement, a transaction stays open, and what is long is
+// cut where it would be too much for one request.
+func TestFillIsFewStatements(t *testing.T) {
+	srv := start(t, "")
+	r := &recorder{srv: srv}
+	w := connect(t, srv, "CLIENT_STAGE_ARRAY_BINDING_THRESHOLD=1000") // as an administrator may have set it
+	conn := filled(t, w, `"n" BIGINT, "text" VARCHAR, "at" TIMESTAMP_NTZ(6), "none" BOOLEAN`)
 	for name, c := range map[string]struct {
 		rows, size int
 		want       int
@@ -70,14 +82,7 @@ func TestFillIsFewStatements(t *testing.T) {
 // A row of nothing but NULL is a row.
 func TestFillNulls(t *testing.T) {
 	w, _ := open(t, "")
-	conn, err := w.Session(t.Context(), "fill")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := conn.ExecContext(t.Context(), `CREATE TEMPORARY TABLE "filled" ("a" BIGINT, "b" VARCHAR)`); err != nil {
-		t.Fatal(err)
-	}
+	conn := filled(t, w, `"a" BIGINT, "b" VARCHAR`)
 	fill := func(rows ...[]any) (int64, error) {
 		return w.Fill(t.Context(), conn, "", "filled", []string{"a", "b"}, func(yield func([]any, error) bool) {
 			for _, r := range rows {
